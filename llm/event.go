@@ -1,0 +1,106 @@
+package llm
+
+// EventKind says what an Event tells.
+type EventKind int
+
+const (
+	// EventPrompt tells what is known of the prompt before the first token: its text for echo, its log-probabilities, its ids.
+	EventPrompt EventKind = iota
+	// EventDelta carries more of the answer's text.
+	EventDelta
+	// EventReasoning carries more of the model's reasoning.
+	EventReasoning
+	// EventToolCall carries a part of a tool call.
+	EventToolCall
+	// EventFinish ends one choice.
+	EventFinish
+	// EventUsage tells the usage of the whole request, once, after every choice has finished.
+	EventUsage
+	// EventError tells of a failure inside an answer that has begun, where the failure does not end the others.
+	EventError
+)
+
+// Event is one thing that happens in an answer. Events of one choice come in order; choices may interleave. Text ends at
+// UTF-8 boundaries and holds no part of a stop string.
+type Event struct {
+	Kind   EventKind
+	Choice int // prompt*N + answer
+
+	Text   string         // for delta, reasoning, prompt
+	Tokens []TokenLogprob // the tokens behind Text, where log-probabilities or ids were asked for
+	Call   ToolCallDelta  // for a tool call
+	Finish Finish         // for a finish
+	Usage  Usage          // for usage
+	Err    *Error         // for an error
+
+	Frame   []byte  // the wire frame that a remote engine sent; nil where Weir made the event
+	Dialect Dialect // of Frame
+}
+
+// Carries reports whether the event carries content, reasoning or a tool call: what TTFT is counted to, and what a retry must
+// not come after.
+func (e *Event) Carries() bool {
+	switch e.Kind {
+	case EventDelta, EventReasoning:
+		return e.Text != "" || len(e.Tokens) > 0
+	case EventToolCall:
+		return true
+	}
+	return false
+}
+
+// TokenLogprob is one token with its log-probability.
+type TokenLogprob struct {
+	ID      TokenID
+	Bytes   []byte  // the token's bytes; may end inside a character
+	Logprob float64 // natural logarithm, of the model's own distribution before temperature and penalties
+	Known   bool    // false for a prompt's first token, which nothing precedes
+	Top     []TokenLogprob
+}
+
+// ToolCallDelta is a part of a tool call. The first part of a call carries ID and Name.
+type ToolCallDelta struct {
+	Index     int
+	ID        string
+	Name      string
+	Arguments string // more of the JSON text
+}
+
+// FinishReason says why a choice ended, in OpenAI's words.
+type FinishReason string
+
+const (
+	// FinishStop: the model's own end, a stop string or a stop token.
+	FinishStop FinishReason = "stop"
+	// FinishLength: max_tokens or the end of the context.
+	FinishLength FinishReason = "length"
+	// FinishToolCalls: the model called tools and waits for their answers.
+	FinishToolCalls FinishReason = "tool_calls"
+	// FinishFilter: a filter of the engine's provider.
+	FinishFilter FinishReason = "content_filter"
+)
+
+// Finish says how a choice ended.
+type Finish struct {
+	Reason FinishReason
+	Stop   string  // the stop string that was met, if one was
+	Token  TokenID // the stop token that was met, where StopIsToken
+	// StopIsToken tells a stop token of the request from the model's own end.
+	StopIsToken bool
+}
+
+// Usage counts tokens of a whole request, over all its choices. A prompt that several choices share counts once a prompt.
+type Usage struct {
+	PromptTokens     int
+	CachedTokens     int // of PromptTokens, those whose KV cache was reused
+	CompletionTokens int
+	ReasoningTokens  int // of CompletionTokens
+}
+
+// Total is the sum that clients are billed by.
+func (u Usage) Total() int { return u.PromptTokens + u.CompletionTokens }
+
+// Plus adds two usages.
+func (u Usage) Plus(v Usage) Usage {
+	return Usage{u.PromptTokens + v.PromptTokens, u.CachedTokens + v.CachedTokens, u.CompletionTokens + v.CompletionTokens, u.ReasoningTokens + v.ReasoningTokens}
+}

@@ -1,0 +1,216 @@
+package llm
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Distinct types for distinct strings and counts, so that a tenant is never passed where a model is meant.
+type (
+	// ModelID names a model as clients ask for it.
+	ModelID string
+	// TenantID names who a request is for; it also salts the prefix cache, so that tenants cannot probe each other.
+	TenantID string
+	// TokenID is an index into a model's vocabulary.
+	TokenID int32
+)
+
+// Task says which of a model's abilities a request asks for.
+type Task int
+
+const (
+	// Chat answers Messages through the model's chat template.
+	Chat Task = iota
+	// Completion continues each of Prompts as it stands.
+	Completion
+)
+
+// String is the task's name in logs and metrics.
+func (t Task) String() string {
+	if t == Completion {
+		return "completion"
+	}
+	return "chat"
+}
+
+// Request is one thing asked of one model. A door makes it; after that it is read only, except by serve, which resolves Model.
+type Request struct {
+	ID     string   // the request id that the client sees, for logs
+	Model  ModelID  // as asked; an alias until it is resolved
+	Task   Task     //
+	Tenant TenantID // who asks; empty where keys are not used
+	KeyID  string   // the public part of the key that was used; never the key
+
+	Messages   []Message    // for Chat
+	Prompts    []Prompt     // for Completion; at least one
+	Tools      []Tool       // what the model may call
+	ToolChoice ToolChoice   // which of them it must call
+	Format     OutputFormat // what the answer must look like
+	Template   Template     // how Messages become a prompt
+	Sampling   Sampling     //
+	Limits     Limits       // where the answer ends
+	Report     Report       // what is told beside the text
+
+	N        int               // answers per prompt; 1 or more
+	Stream   bool              // the client reads the answer as it grows
+	User     string            // the client's own name for its user; opaque
+	Metadata map[string]string // the client's own notes; opaque
+
+	Arrived time.Time // when the request's head was read
+	Body    []byte    // the body it came in with, for a hand that speaks the same dialect; nil where there is none
+	Dialect Dialect   // the wire format of Body and of Event.Frame
+}
+
+// Dialect names a wire format.
+type Dialect string
+
+// DialectOpenAI is the wire format of OpenAI's chat completions and completions.
+const DialectOpenAI Dialect = "openai"
+
+// Role says who speaks in a Message.
+type Role string
+
+// The roles that OpenAI's API knows. A chat template may refuse some of them.
+const (
+	RoleSystem    Role = "system"
+	RoleDeveloper Role = "developer"
+	RoleUser      Role = "user"
+	RoleAssistant Role = "assistant"
+	RoleTool      Role = "tool"
+)
+
+// Message is one turn of a conversation.
+type Message struct {
+	Role       Role
+	Parts      []Part     // the content; a plain string is one text part
+	Name       string     // the participant's name, where given
+	Reasoning  string     // an assistant's earlier reasoning
+	ToolCalls  []ToolCall // what the assistant called
+	ToolCallID string     // which call a tool message answers
+
+	// Raw is the message as the client sent it, in JSON. Chat templates read it, so that a content list reaches them
+	// unflattened, with its keys in the client's order. Nil for a message that Weir made itself.
+	Raw json.RawMessage
+}
+
+// Text joins the message's text parts.
+func (m Message) Text() string {
+	if len(m.Parts) == 1 {
+		return m.Parts[0].Text
+	}
+	var s string
+	for _, p := range m.Parts {
+		s += p.Text
+	}
+	return s
+}
+
+// TextMessage makes the message that says text.
+func TextMessage(role Role, text string) Message {
+	return Message{Role: role, Parts: []Part{{Kind: PartText, Text: text}}}
+}
+
+// PartKind says what a Part carries.
+type PartKind string
+
+// The kinds of content that OpenAI's API knows.
+const (
+	PartText  PartKind = "text"
+	PartImage PartKind = "image_url"
+	PartAudio PartKind = "input_audio"
+	PartFile  PartKind = "file"
+)
+
+// Part is one piece of a message's content.
+type Part struct {
+	Kind PartKind
+	Text string          // for PartText
+	Raw  json.RawMessage // the part as it was sent, for every other kind
+}
+
+// Prompt is the start of a completion: text, or token ids where Tokens is not nil.
+type Prompt struct {
+	Text   string
+	Tokens []TokenID
+}
+
+// Tool is a function that the model may call.
+type Tool struct {
+	Name        string
+	Description string
+	Parameters  json.RawMessage // its JSON schema
+	Raw         json.RawMessage // the tool as it was sent; chat templates read it
+}
+
+// ToolCall is a call that a model made.
+type ToolCall struct {
+	ID        string
+	Name      string
+	Arguments string // JSON text, as the model wrote it
+}
+
+// ToolChoice says whether tools may, must or must not be called.
+type ToolChoice struct {
+	Mode string // "none", "auto", "required" or "function"; empty where nothing was said
+	Name string // the function, for mode "function"
+}
+
+// OutputFormat is what the answer must look like.
+type OutputFormat struct {
+	Kind   string          // "" and "text" are free text; "json_object", "json_schema"
+	Schema json.RawMessage // for json_schema
+}
+
+// Free reports whether any text will do.
+func (f OutputFormat) Free() bool { return f.Kind == "" || f.Kind == "text" }
+
+// Template says how messages become a prompt.
+type Template struct {
+	Source              string          // a template in place of the model's own; empty for the model's own
+	Kwargs              json.RawMessage // a JSON object of further variables; nil for none
+	NoGenerationPrompt  bool            // leave out the opening of the assistant's turn
+	ContinueFinal       bool            // the last message is the beginning of the answer
+	AddSpecial          bool            // let the tokenizer add its start token to a rendered prompt, too
+	ReturnTokenStrings  bool            // for /tokenize: the strings of the tokens, too
+	ReasoningEffortHint string          // "low", "medium", "high"; a variable of templates that know it
+}
+
+// Sampling says how a token is chosen from the model's distribution. The zero value is greedy; NewSampling is OpenAI's default.
+type Sampling struct {
+	Temperature float64             // 0 is greedy
+	TopP        float64             // (0, 1]; 1 takes all
+	TopK        int                 // 0 takes all
+	MinP        float64             // [0, 1); 0 takes all
+	Presence    float64             // [-2, 2]; 0 is none
+	Frequency   float64             // [-2, 2]; 0 is none
+	Repetition  float64             // (0, 2]; 1 is none
+	Bias        map[TokenID]float64 // added to logits; [-100, 100]
+	Seed        *int64              // nil: a fresh one for each request
+}
+
+// NewSampling is what OpenAI's API does when nothing is said: temperature 1, nothing cut off, nothing penalised.
+func NewSampling() Sampling { return Sampling{Temperature: 1, TopP: 1, Repetition: 1} }
+
+// Limits say where an answer ends.
+type Limits struct {
+	MaxTokens  int       // 0: the rest of the context
+	MinTokens  int       // no end before that many tokens
+	Stop       []string  // the answer ends before any of these
+	StopTokens []TokenID // or after any of these
+	IgnoreEOS  bool      // the model's own end tokens do not end it
+}
+
+// Report says what is told beside the text.
+type Report struct {
+	Usage          bool // usage in the stream's last event
+	Logprobs       int  // -1 none; 0 of the chosen tokens; k of the k likeliest, too
+	PromptLogprobs int  // the same for the tokens of the prompt
+	Echo           bool // the prompt precedes the answer
+	TokenIDs       bool // the ids of prompt and answer, too
+}
+
+// NewReport is a report of nothing but the text.
+func NewReport() Report { return Report{Logprobs: -1, PromptLogprobs: -1} }
+
+// Choices is how many answers the request asks for in all: N for each prompt.
+func (r *Request) Choices() int { return max(1, r.N) * max(1, len(r.Prompts)) }
