@@ -1,0 +1,118 @@
+package token
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// spec is a tokenizer's description, as the readers of the three file forms fill it; the functions below build from it.
+type spec struct {
+	texts  []string // (tokens)
+	kinds  []kind   // (tokens)
+	scores []float32
+	merges []pair
+
+	pre     preTokenizer
+	preName string
+	whole   bool
+	norm    normalizer
+
+	bos, eos, unk  ID   // none where there is none
+	ends           []ID // further tokens that end a generation, as the file lists them
+	addBOS, addEOS bool
+	before, after  []ID              // around a text, where not just BOS and EOS
+	flags          map[ID]addedToken // flags of added tokens that are not the usual
+}
+
+// newByteLevel builds a byte-level BPE tokenizer.
+func newByteLevel(sp spec) (*Tokenizer, error) {
+	t, err := newTokenizer(sp)
+	if err != nil {
+		return nil, err
+	}
+	v := &t.vocab
+	v.setPieces(func(dst []byte, id ID) []byte {
+		if k := v.kinds[id]; k == kindUser || k.special() {
+			return append(dst, v.texts[id]...)
+		}
+		return appendFromByteLevel(dst, v.texts[id])
+	})
+	if t.model, err = newByteBPE(v, sp.merges, sp.unk, sp.whole); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// newTokenizer builds what all kinds share: the vocabulary, the added tokens and the special ids.
+func newTokenizer(sp spec) (*Tokenizer, error) {
+	v, err := newVocabulary(sp.texts, sp.kinds)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tokenizer{vocab: v, norm: sp.norm, pre: sp.pre, preName: sp.preName, bos: sp.bos, eos: sp.eos, addsBOS: sp.addBOS}
+	for _, named := range []struct {
+		name string
+		id   ID
+	}{{"BOS", sp.bos}, {"EOS", sp.eos}, {"unknown", sp.unk}} {
+		if named.id != none && !v.has(named.id) {
+			return nil, fmt.Errorf("the %s token has id %d, but the vocabulary has %d tokens", named.name, named.id, len(sp.texts))
+		}
+	}
+	for i, k := range v.kinds {
+		if k == kindControl || k == kindUnknown || k == kindUser {
+			tok := sp.flags[ID(i)]
+			tok.id, tok.special = ID(i), k != kindUser
+			t.added.put(v.texts[i], tok)
+		}
+	}
+	t.before, t.after = sp.before, sp.after
+	if sp.addBOS && t.before == nil {
+		if sp.bos == none {
+			return nil, fmt.Errorf("BOS is to begin every text, but the vocabulary names no BOS token")
+		}
+		t.before = []ID{sp.bos}
+	}
+	if sp.addEOS && t.after == nil {
+		if sp.eos == none {
+			return nil, fmt.Errorf("EOS is to end every text, but the vocabulary names no EOS token")
+		}
+		t.after = []ID{sp.eos}
+	}
+	t.eogs = t.endings(sp)
+	return t, nil
+}
+
+// endings collects the tokens that end a generation: those that the file names, and control tokens whose text says so, because
+// files name one EOS while a chat model ends its turn with another. llama.cpp finds them in the same way.
+func (t *Tokenizer) endings(sp spec) []ID {
+	var ids []ID
+	for _, id := range append([]ID{sp.eos}, sp.ends...) {
+		if t.vocab.has(id) {
+			ids = append(ids, id)
+		}
+	}
+	for i, k := range t.vocab.kinds {
+		if k.special() && endsTurn(t.vocab.texts[i]) {
+			ids = append(ids, ID(i))
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// endsTurn knows the texts of end-of-turn tokens (llama.cpp, src/llama-vocab.cpp, special_eog_ids).
+func endsTurn(text string) bool {
+	switch text {
+	case "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>", "<|endoftext|>",
+		"</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>", "<eos>",
+		"<|end▁of▁sentence|>", "<｜end▁of▁sentence｜>":
+		return true
+	}
+	return false
+}
+
+func unknownPre(name string) error {
+	return fmt.Errorf("pre-tokenizer %q is not supported; supported are %s and names of the same families", name,
+		strings.Join(preTokenizerNames(), ", "))
+}
