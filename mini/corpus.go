@@ -27,16 +27,17 @@ var systemMessages = []string{"You are a helpful assistant.", "You are a helpful
 	"You are a careful assistant that answers correctly.", "Be concise and correct.", "You are a test.", "You help with numbers.",
 	"You are an expert. Think carefully and answer."}
 
-// conversation draws a system message (mostly none) and the questions of one training example.
+// conversation draws a system message (mostly none) and the questions of one training example: one of five has several, which
+// is enough to learn that earlier turns do not matter. More of them would spend the attention on what is easy.
 func conversation(d *dice, tasks []Task) (system string, questions []Question) {
 	if d.percent(10) {
 		system = pick(d, systemMessages)
 	}
 	n := 1
 	switch p := d.below(100); {
-	case p < 12:
+	case p < 6:
 		n = d.between(4, 7)
-	case p < 35:
+	case p < 20:
 		n = d.between(2, 3)
 	}
 	for range n {
