@@ -97,7 +97,7 @@ func newEngine(f func(blocks int) forwarder, m sizes, cfg Config) (*Engine, erro
 // hold where that is less.
 func (e *Engine) Context() int { return min(e.sizes.context, e.cfg.Blocks*e.sizes.blockSize) }
 
-// Submit queues r. It returns a *BusyError where too many wait, a *RequestError where r cannot be computed, and ErrClosed after
+// Submit queues r. It returns a *BusyError where too many wait, a *RequestError where r cannot be computed, and ErrStopped after
 // the engine has stopped. Whoever gets a Sequence reads it to its end or calls Cancel.
 func (e *Engine) Submit(r Request) (*Sequence, error) {
 	if err := checkRequest(&r, e.sizes.vocab, e.Context()); err != nil {
@@ -125,6 +125,10 @@ func (e *Engine) Submit(r Request) (*Sequence, error) {
 	if s.promptLogprobs >= 0 {
 		s.prompt = append(make([]PromptLogprob, 0, len(r.Tokens)), PromptLogprob{Token: r.Tokens[0]})
 		s.prompted = 1
+		s.promptKnown = make(chan struct{})
+		if s.promptLen == 1 {
+			close(s.promptKnown)
+		}
 	}
 	if full := len(r.Tokens) / e.sizes.blockSize; full > 0 && !e.cfg.NoPrefixCache {
 		s.hashes = make([]kv.Hash, 0, full)
@@ -179,7 +183,7 @@ func (e *Engine) Stats() Stats {
 
 // Run is the step loop. It computes as long as there is something to compute, and parks otherwise: on a new request, a
 // cancel, a reader that made room, or the time at which a paused sequence is to be cut. When ctx ends, Run ends every
-// sequence with ErrClosed after the step under way and returns nil. An engine runs once.
+// sequence with ErrStopped after the step under way and returns nil. An engine runs once.
 func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Lock()
 	again := e.mu.began

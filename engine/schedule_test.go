@@ -108,7 +108,11 @@ func TestAnswersDoNotDependOnTheSchedule(t *testing.T) {
 				t.Fatalf("seed %d client %d: %v %v %v, want %v %v", seed, i, c.got, c.finish, c.err, want, finish)
 			}
 			if c.r.PromptLogprobs >= 0 {
-				checkPromptLogprobs(t, c.r, c.s.Prompt())
+				known, err := c.s.Prompt(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkPromptLogprobs(t, c.r, known)
 			}
 		}
 		b.empty()

@@ -33,10 +33,10 @@ func (f Finish) String() string {
 	return "none"
 }
 
-// ErrCancelled ends a sequence whose Cancel was called, ErrClosed one whose engine stopped.
+// ErrCancelled ends a sequence whose Cancel was called, ErrStopped one whose engine ended.
 var (
 	ErrCancelled = errors.New("engine: the sequence was cancelled")
-	ErrClosed    = errors.New("engine: the engine has stopped")
+	ErrStopped    = errors.New("engine: the engine has stopped")
 )
 
 // Output is one token of an answer. The last one has a Finish; one that was Cut has no token then, and Token is -1. An end
@@ -70,7 +70,11 @@ type Sequence struct {
 	cancelled atomic.Bool
 	cached    atomic.Int64 // prompt tokens that were found computed
 	queued    atomic.Int64 // nanoseconds until it was first seated
-	prompt    []PromptLogprob
+
+	// prompt grows in the step loop until promptKnown is closed: when it is complete, or when the sequence ends before. Both are
+	// nil where nothing was asked about the prompt.
+	prompt      []PromptLogprob
+	promptKnown chan struct{}
 
 	work // the step loop's
 }
@@ -127,7 +131,7 @@ func (s *Sequence) hash(k, blockSize int) kv.Hash {
 }
 
 // Next waits for the next token. After the Output with a Finish it returns io.EOF; a sequence that failed returns what it had
-// and then its error: ErrCancelled, ErrClosed, or what went wrong. When ctx ends first, Next returns its error and the
+// and then its error: ErrCancelled, ErrStopped, or what went wrong. When ctx ends first, Next returns its error and the
 // sequence goes on; a reader that leaves calls Cancel.
 func (s *Sequence) Next(ctx context.Context) (Output, error) {
 	var o Output
@@ -163,9 +167,26 @@ func (s *Sequence) Cancel() {
 	}
 }
 
-// Prompt returns the log-probabilities of the prompt's tokens, nil where they were not asked for. They are complete once Next
-// has returned the first token.
-func (s *Sequence) Prompt() []PromptLogprob { return s.prompt }
+// Prompt waits for the log-probabilities of the prompt's tokens and returns them, one for each; nil where they were not asked
+// for. They are known just before the first token. A sequence that ends before returns its error.
+func (s *Sequence) Prompt(ctx context.Context) ([]PromptLogprob, error) {
+	if s.promptKnown == nil {
+		return nil, nil
+	}
+	select {
+	case <-s.promptKnown:
+	default:
+		select {
+		case <-s.promptKnown:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if len(s.prompt) < s.promptLen { // it ended; err was written before promptKnown was closed
+		return nil, s.err
+	}
+	return s.prompt, nil
+}
 
 // Stats says how many prompt tokens were found computed, and how long the sequence waited for its place. They are final once
 // Next has returned the first token.

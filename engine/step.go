@@ -262,7 +262,9 @@ func (e *Engine) readPrompt(s *Sequence, row []float32) error {
 		return err
 	}
 	s.prompt = append(s.prompt, l)
-	s.prompted++
+	if s.prompted++; !s.reading() {
+		close(s.promptKnown)
+	}
 	return nil
 }
 
@@ -322,12 +324,15 @@ func (e *Engine) end(s *Sequence, f Finish, err error) {
 		e.schedule.remove(s)
 	}
 	s.finish, s.err = f, err
+	if s.reading() {
+		close(s.promptKnown)
+	}
 	e.mu.Lock()
 	e.mu.stats.Finished++
 	switch {
 	case f == Cut:
 		e.mu.stats.Cut++
-	case err != nil && err != ErrCancelled && err != ErrClosed:
+	case err != nil && err != ErrCancelled && err != ErrStopped:
 		e.mu.stats.Failed++
 	}
 	e.mu.Unlock()
@@ -349,7 +354,7 @@ func (e *Engine) close() {
 	e.stepping.Lock()
 	defer e.stepping.Unlock()
 	e.mu.Lock()
-	e.mu.closed = ErrClosed
+	e.mu.closed = ErrStopped
 	left := e.mu.inbox
 	e.mu.inbox = nil
 	e.mu.Unlock()
@@ -358,7 +363,7 @@ func (e *Engine) close() {
 	}
 	for _, list := range [][]*Sequence{e.schedule.running, e.schedule.waiting} {
 		for i := len(list) - 1; i >= 0; i-- {
-			e.end(list[i], None, ErrClosed)
+			e.end(list[i], None, ErrStopped)
 		}
 	}
 	e.publish(&plan{}, 0)
