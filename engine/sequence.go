@@ -36,7 +36,7 @@ func (f Finish) String() string {
 // ErrCancelled ends a sequence whose Cancel was called, ErrStopped one whose engine ended.
 var (
 	ErrCancelled = errors.New("engine: the sequence was cancelled")
-	ErrStopped    = errors.New("engine: the engine has stopped")
+	ErrStopped   = errors.New("engine: the engine has stopped")
 )
 
 // Output is one token of an answer. The last one has a Finish; one that was Cut has no token then, and Token is -1. An end

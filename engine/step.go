@@ -142,6 +142,10 @@ func (e *Engine) tell(now time.Time, p *plan) {
 	for _, s := range p.cut {
 		e.end(s, Cut, nil)
 	}
+	e.mu.Lock() // now and not after the step: those that were seated do not wait while it computes
+	e.mu.queued = len(e.schedule.waiting)
+	e.mu.stats.Running = len(e.schedule.running)
+	e.mu.Unlock()
 }
 
 // publish makes the engine's state visible outside the step loop.
