@@ -98,8 +98,11 @@ const (
 
 // observe records that moved sequences left the queue since the last call, in which time waiting says whether any waited.
 func (d *drain) observe(now time.Time, moved int, waiting bool) {
-	if !d.last.IsZero() && waiting {
-		dt := now.Sub(d.last).Seconds()
+	if waiting {
+		dt := 0.0
+		if !d.last.IsZero() {
+			dt = now.Sub(d.last).Seconds()
+		}
 		fade := math.Exp2(-dt / drainHalf.Seconds())
 		d.moved = d.moved*fade + float64(moved)
 		d.busy = d.busy*fade + dt
@@ -109,9 +112,6 @@ func (d *drain) observe(now time.Time, moved int, waiting bool) {
 
 // retryAfter estimates when a queue of that length will have moved on, in whole seconds.
 func (d *drain) retryAfter(waiting int) time.Duration {
-	if d.moved < 0.5 {
-		return min(retryMax, max(retryMin, time.Duration(math.Ceil(d.busy))*time.Second))
-	}
-	s := math.Ceil(float64(waiting) * d.busy / d.moved)
-	return min(retryMax, max(retryMin, time.Duration(min(s, retryMax.Seconds()))*time.Second))
+	s := math.Ceil(float64(waiting) * d.busy / max(d.moved, 0.5)) // a queue that stands still is not quite hopeless
+	return max(retryMin, time.Duration(min(s, retryMax.Seconds()))*time.Second)
 }
