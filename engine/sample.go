@@ -32,6 +32,7 @@ var (
 // All sums are in float64 and run in a fixed order, so the choice is a function of the logits, the sequence and the seed.
 type sampler struct {
 	temperature float64
+	sharpness   float64 // 1 / temperature
 	topK        int // 0: all
 	topP        float64
 	minP        float64
@@ -69,6 +70,9 @@ func newSampler(r *Request, endTokens []int32) sampler {
 		ends:        slices.Clone(r.StopTokens),
 		minTokens:   r.MinTokens,
 		seed:        r.Sampling.Seed,
+	}
+	if p.temperature >= greedyBelow {
+		p.sharpness = 1 / p.temperature
 	}
 	if p.topP == 0 {
 		p.topP = 1
@@ -128,19 +132,18 @@ type scratch struct {
 // next chooses the token with that index (0 for the first generated) from its logits (vocab), which it leaves as they are.
 func (p *sampler) next(logits []float32, index int, sc *scratch) (int32, error) {
 	logits = p.adjusted(logits, index, sc)
-	best := 0
+	best, top := 0, float32(math.Inf(-1))
 	for i, l := range logits {
-		if l != l {
+		if l > top {
+			best, top = i, l
+		} else if l != l {
 			return 0, errNaN
 		}
-		if l > logits[best] {
-			best = i
-		}
 	}
-	switch top := float64(logits[best]); {
-	case math.IsInf(top, 1):
+	switch {
+	case math.IsInf(float64(top), 1):
 		return 0, errNaN
-	case math.IsInf(top, -1):
+	case math.IsInf(float64(top), -1):
 		return 0, errNoToken
 	case p.temperature < greedyBelow:
 		return int32(best), nil
@@ -185,6 +188,9 @@ func (p *sampler) adjusted(logits []float32, index int, sc *scratch) []float32 {
 // draw applies steps 5 to 9; best is the token with the largest logit and u the uniform number.
 func (p *sampler) draw(logits []float32, best int32, u float64, sc *scratch) int32 {
 	top := float64(logits[best])
+	if p.topK == 0 && p.topP == 1 && p.minP == 0 {
+		return p.drawFromAll(logits, best, u, sc)
+	}
 	least := float32(math.Inf(-1)) // the smallest logit that min_p lets pass
 	if p.minP > 0 {
 		least = float32(top + p.temperature*math.Log(p.minP))
@@ -211,7 +217,7 @@ func (p *sampler) draw(logits []float32, best int32, u float64, sc *scratch) int
 	sum := 0.0
 	sc.weights = slices.Grow(sc.weights[:0], len(sc.ids))[:len(sc.ids)]
 	for i, id := range sc.ids {
-		w := math.Exp((float64(logits[id]) - top) / p.temperature)
+		w := p.weight(logits[id], top)
 		sc.weights[i] = w
 		sum += w
 	}
@@ -227,6 +233,29 @@ func (p *sampler) draw(logits []float32, best int32, u float64, sc *scratch) int
 	return best // u*sum was rounded up to sum
 }
 
+// drawFromAll is draw where steps 6 to 8 leave everything.
+func (p *sampler) drawFromAll(logits []float32, best int32, u float64, sc *scratch) int32 {
+	top, sum := float64(logits[best]), 0.0
+	sc.weights = slices.Grow(sc.weights[:0], len(logits))[:len(logits)]
+	for i, l := range logits {
+		w := p.weight(l, top)
+		sc.weights[i] = w
+		sum += w
+	}
+	target, reached := u*sum, 0.0
+	for i, w := range sc.weights {
+		if reached += w; reached > target {
+			return int32(i)
+		}
+	}
+	return best
+}
+
+// weight is the probability of a logit before normalisation: 1 for the largest, top.
+func (p *sampler) weight(logit float32, top float64) float64 {
+	return expBelow((float64(logit) - top) * p.sharpness)
+}
+
 // nucleus cuts the candidates of sc, whose weights add up to sum, down to the likeliest that reach topP of it, in falling
 // order, and returns the sum of their weights.
 func (p *sampler) nucleus(logits []float32, top, sum float64, sorted bool, sc *scratch) float64 {
@@ -239,21 +268,30 @@ func (p *sampler) nucleus(logits []float32, top, sum float64, sorted bool, sc *s
 		sc.ids, sc.weights = sc.ids[:n], sc.weights[:n]
 		return kept
 	}
-	// A heap gives the likeliest first without sorting the rest. What was taken off goes to the end of the same slice.
+	// Tokens this unlikely do not add up to what may be left out, however many they are, so none of them is needed; a heap
+	// gives the others, the likeliest first, without sorting all.
+	least, m := (1-p.topP)*sum/float64(len(sc.ids)), 0
+	for i, w := range sc.weights {
+		if w > least {
+			sc.ids[m] = sc.ids[i]
+			m++
+		}
+	}
+	sc.ids = sc.ids[:m]
 	h := heap{logits: logits, ids: sc.ids, bestFirst: true}
 	h.build()
 	for len(h.ids) > 0 && (n == 0 || kept < goal) {
-		kept += math.Exp((float64(logits[h.ids[0]]) - top) / p.temperature)
+		kept += p.weight(logits[h.ids[0]], top)
 		h.pop()
 		n++
 	}
-	// pop leaves the taken ones at the end, the first taken last.
+	// pop moves what it takes to the end of the slice, so the first taken is last.
 	taken := sc.ids[len(sc.ids)-n:]
 	slices.Reverse(taken)
 	sc.ids = append(sc.ids[:0], taken...) // forward copy onto the slice's beginning
 	sc.weights = sc.weights[:n]
 	for i, id := range sc.ids {
-		sc.weights[i] = math.Exp((float64(logits[id]) - top) / p.temperature)
+		sc.weights[i] = p.weight(logits[id], top)
 	}
 	return kept
 }

@@ -226,6 +226,23 @@ func TestUniformIsAFunctionOfSeedAndIndex(t *testing.T) {
 	}
 }
 
+func TestExpBelow(t *testing.T) {
+	t.Parallel()
+	for x := 0.0; x > -690; x -= 0.0137 {
+		if got, want := expBelow(x), math.Exp(x); math.Abs(got-want) > 1e-9*want {
+			t.Fatalf("exp(%v) is %v, want %v", x, got, want)
+		}
+	}
+	for _, x := range []float64{-701, -1e300, math.Inf(-1)} {
+		if got := expBelow(x); got != 0 {
+			t.Errorf("exp(%v) is %v", x, got)
+		}
+	}
+	if expBelow(0) != 1 {
+		t.Error("exp(0) is not 1")
+	}
+}
+
 func TestLargest(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
