@@ -1,0 +1,38 @@
+package tensor
+
+// The micro-kernels of gemmf32_amd64.s: C (mr, nr) = alpha*A*B, or += if add is not 0, with A (mr, k) at strides of rs and cs
+// bytes, B (k, nr) without gaps and rows of C ldc bytes apart.
+
+//go:noescape
+func gemmBlockAVX2(k int, a *float32, rs, cs int, b, c *float32, ldc int, alpha float32, add int32)
+
+//go:noescape
+func gemmBlockAVX512(k int, a *float32, rs, cs int, b, c *float32, ldc int, alpha float32, add int32)
+
+// gemmShape is the register block (mr, nr) of s. 6 x 16 are 12 of AVX2's 16 registers, which leaves two for B and two for A, and
+// 12 independent chains hide a latency of 4 to 5 cycles on two units; 12 x 32 are 24 of AVX-512's 32.
+func (s Set) gemmShape() (mr, nr int) {
+	switch s {
+	case AVX512:
+		return 12, 32
+	case AVX2:
+		return 6, 16
+	}
+	return gemmGoRows, gemmGoCols
+}
+
+// gemmBlock runs the micro-kernel of s; k is at least 1.
+func (s Set) gemmBlock(k int, a []float32, rs, cs int, b, c []float32, ldc int, alpha float32, add bool) {
+	var sum int32
+	if add {
+		sum = 1
+	}
+	switch s {
+	case AVX512:
+		gemmBlockAVX512(k, &a[0], rs*4, cs*4, &b[0], &c[0], ldc*4, alpha, sum)
+	case AVX2:
+		gemmBlockAVX2(k, &a[0], rs*4, cs*4, &b[0], &c[0], ldc*4, alpha, sum)
+	default:
+		gemmBlockGo(k, a, rs, cs, b, c, ldc, alpha, add)
+	}
+}

@@ -1,0 +1,9 @@
+//go:build !amd64
+
+package tensor
+
+func (s Set) gemmShape() (mr, nr int) { return gemmGoRows, gemmGoCols }
+
+func (s Set) gemmBlock(k int, a []float32, rs, cs int, b, c []float32, ldc int, alpha float32, add bool) {
+	gemmBlockGo(k, a, rs, cs, b, c, ldc, alpha, add)
+}
