@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -183,8 +184,9 @@ func (e *Engine) Stats() Stats {
 
 // Run is the step loop. It computes as long as there is something to compute, and parks otherwise: on a new request, a
 // cancel, a reader that made room, or the time at which a paused sequence is to be cut. When ctx ends, Run ends every
-// sequence with ErrStopped after the step under way and returns nil. An engine runs once.
-func (e *Engine) Run(ctx context.Context) error {
+// sequence with ErrStopped after the step under way and returns nil; it does the same and returns an error when the engine
+// itself is at fault (a panic outside of model and sampling). An engine runs once.
+func (e *Engine) Run(ctx context.Context) (err error) {
 	e.mu.Lock()
 	again := e.mu.began
 	e.mu.began = true
@@ -192,7 +194,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	if again {
 		return errors.New("engine: Run was called twice")
 	}
-	defer e.close()
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("engine: the step loop panicked: %v\n%s", r, debug.Stack())
+		}
+		e.close()
+	}()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {

@@ -287,6 +287,38 @@ func TestModelFailureEndsOnlyTheStepsSequences(t *testing.T) {
 	}
 }
 
+func TestAFaultOfTheEngineEndsRunAndLeavesNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Config{Blocks: 100, Listener: Listener{Step: func(e StepEvent) { panic("a listener's fault") }}})
+	s := b.submit(plainRequest(prompt(0, 5), 8))
+	if err := b.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "a listener's fault") {
+		t.Errorf("Run: %v", err)
+	}
+	if _, _, err := readAll(t.Context(), s); err != ErrStopped {
+		t.Errorf("its sequence: %v", err)
+	}
+	b.empty()
+}
+
+func TestAPanicInChoosingEndsOneSequence(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Config{Blocks: 100, Parallel: func(tiles int, f func(int)) {
+		for i := range tiles {
+			f(i)
+		}
+	}})
+	sick, well := b.submit(plainRequest(prompt(0, 5), 8)), b.submit(plainRequest(prompt(1, 5), 8))
+	sick.sampler.bias = []bias{{token: 1 << 20}} // past the vocabulary, which Submit would refuse
+	b.settled()
+	if _, _, err := ready(sick); err == nil || !strings.Contains(err.Error(), "choosing a token panicked") {
+		t.Error(err)
+	}
+	if got, f, err := ready(well); len(got) != 8 || f != Length || err != nil {
+		t.Errorf("%v %v %v", got, f, err)
+	}
+	b.empty()
+}
+
 func TestNaNFailsItsSequenceAlone(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, Config{Blocks: 100})

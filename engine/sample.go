@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 )
@@ -294,14 +293,4 @@ func (p *sampler) nucleus(logits []float32, top, sum float64, sorted bool, sc *s
 		sc.weights[i] = p.weight(logits[id], top)
 	}
 	return kept
-}
-
-// sampleSafely is next, with a panic turned into an error: a fault in choosing ends one sequence, not the process.
-func (p *sampler) sampleSafely(logits []float32, index int, sc *scratch) (t int32, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("engine: choosing a token panicked: %v", r)
-		}
-	}()
-	return p.next(logits, index, sc)
 }

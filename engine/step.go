@@ -284,10 +284,15 @@ func (e *Engine) chooseAll() {
 	}
 }
 
-// make chooses the token.
+// make chooses the token. A panic in it ends one sequence, not the process.
 func (c *choice) make(sc *scratch) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.err = fmt.Errorf("engine: choosing a token panicked: %v\n%s", r, debug.Stack())
+		}
+	}()
 	s := c.seq
-	c.out.Token, c.err = s.sampler.sampleSafely(c.logits, s.generated(), sc)
+	c.out.Token, c.err = s.sampler.next(c.logits, s.generated(), sc)
 	if c.err != nil || s.logprobs < 0 {
 		return
 	}
