@@ -32,7 +32,7 @@ var (
 type sampler struct {
 	temperature float64
 	sharpness   float64 // 1 / temperature
-	topK        int // 0: all
+	topK        int     // 0: all
 	topP        float64
 	minP        float64
 	presence    float32
