@@ -1,0 +1,139 @@
+package tensor
+
+import "math"
+
+// Scratch holds the buffers that Matrix.Mul needs, so that the per-token path does not allocate once they have grown to the
+// largest use. One goroutine at a time may use a Scratch; the zero value is ready.
+type Scratch struct {
+	x     []int8 // activations, as panel lays them out
+	fixes []fix
+}
+
+// columnsMax is the widest panel of columns that a set has kernels for. Eight columns of 16 rows fill half of AVX-512's 32
+// registers with sums, four fill half of AVX2's 16; wider ones would spill.
+func (s Set) columnsMax() int {
+	if s == AVX512 {
+		return 8
+	}
+	return 4
+}
+
+// panelWidth is the width of the panel that takes the next columns when rest are left: the widest, or at the end the smallest
+// power of two that holds the rest (its spare columns are zero).
+func (s Set) panelWidth(rest int) int {
+	w := 1
+	for w < rest && w < s.columnsMax() {
+		w *= 2
+	}
+	return w
+}
+
+// quantize turns x (n, cols) into int8 in groups of 32, each with a scale of its own, symmetric as llama.cpp's Q8_0, but with
+// a float32 scale and ties to even. The columns are laid out in panels of c = columnsMax (the last one may be narrower):
+// x (cols/4, c, 4) and fixes (cols/group, c), panel after panel.
+func (s *Scratch) quantize(p *Pool, set Set, f format, x []float32, n, cols int) {
+	most, sp := set.columnsMax(), f.spec()
+	panels := (n + most - 1) / most
+	padded := (panels-1)*most + set.panelWidth(n-(panels-1)*most)
+	s.x = grow(s.x, padded*cols)
+	s.fixes = grow(s.fixes, padded*(cols/sp.group))
+	one := func(i int) {
+		first := i * most
+		width := set.panelWidth(n - first)
+		dst, fixes := s.x[first*cols:][:width*cols], s.fixes[first*(cols/sp.group):][:width*(cols/sp.group)]
+		for c := range width {
+			if first+c < n {
+				quantizeColumn(set, sp, dst, fixes, x[(first+c)*cols:][:cols], c, width)
+			} else {
+				clearColumn(sp, dst, fixes, cols, c, width)
+			}
+		}
+	}
+	if n == 1 || cols*n < quantizeAlone {
+		for i := range panels {
+			one(i)
+		}
+		return
+	}
+	p.Run(panels, one)
+}
+
+// quantizeAlone is the number of activations below which waking workers costs more than it saves (a few microseconds).
+const quantizeAlone = 16 << 10
+
+// quantizeColumn quantises one column into its place c in a panel of the given width.
+func quantizeColumn(set Set, sp spec, dst []int8, fixes []fix, x []float32, c, width int) {
+	var q [quantCols]int8
+	for g := range len(x) / quantCols {
+		scale, low, high := quantizeGroup(&q, (*[quantCols]float32)(x[g*quantCols:]))
+		for u := range quantCols / 4 {
+			copy(dst[((g*8+u)*width+c)*4:][:4], q[4*u:][:4])
+		}
+		switch {
+		case sp.group == 16:
+			fixes[2*g*width+c] = fix{scale, uint32(-sp.offset * low)}
+			fixes[(2*g+1)*width+c] = fix{scale, uint32(-sp.offset * high)}
+		case sp.low:
+			fixes[g*width+c] = fix{scale, math.Float32bits(scale * float32(low+high))}
+		default:
+			fixes[g*width+c] = fix{scale, uint32(-sp.offset * (low + high))}
+		}
+	}
+}
+
+// clearColumn zeroes a spare column of a panel.
+func clearColumn(sp spec, dst []int8, fixes []fix, cols, c, width int) {
+	for u := range cols / 4 {
+		clear(dst[(u*width+c)*4:][:4])
+	}
+	for g := range cols / sp.group {
+		fixes[g*width+c] = fix{}
+	}
+}
+
+// tiny is the magnitude below which a group counts as zero: its inverse would be infinite. No layer's output depends on it.
+const tiny = 1e-30
+
+// quantizeGroup quantises 32 values: the largest magnitude becomes 127. It returns the scale and the sums of each half. A NaN
+// or infinity makes the scale so, hence every result of the row: it is seen, not lost.
+func quantizeGroup(q *[quantCols]int8, x *[quantCols]float32) (scale float32, low, high int32) {
+	// Compared as integers, magnitudes order as floats do, and NaN is the largest.
+	var most uint32
+	for _, v := range x {
+		most = max(most, math.Float32bits(v)&0x7fffffff)
+	}
+	largest := math.Float32frombits(most)
+	if largest < tiny {
+		*q = [quantCols]int8{}
+		return 0, 0, 0
+	}
+	scale = largest / 127
+	if most >= 0x7f800000 {
+		*q = [quantCols]int8{}
+		return scale, 0, 0
+	}
+	inverse := 127 / largest
+	for i, v := range x {
+		n := roundInt(v * inverse)
+		q[i] = int8(n)
+		if i < quantCols/2 {
+			low += n
+		} else {
+			high += n
+		}
+	}
+	return scale, low, high
+}
+
+// roundInt rounds to the nearest integer, ties to even, for |v| < 2^22: adding 1.5*2^23 leaves the integer in the low bits.
+func roundInt(v float32) int32 {
+	return int32(math.Float32bits(v+0x1.8p23)) - 0x4b400000
+}
+
+// grow returns a slice of length n that reuses s where it is large enough. Its contents are not kept.
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
