@@ -1,0 +1,123 @@
+package train
+
+import (
+	"math"
+
+	"github.com/weir-ai/weir/engine/tensor"
+)
+
+// headScratch is what one worker needs for attention; at most one for each thread of the pool is in use.
+type headScratch struct {
+	gemm *tensor.Gemm
+	dp   []float32 // (queries, keys): gradient of the probabilities of one head
+}
+
+// views are one block's queries, keys and values, and their strides from row to row.
+type views struct {
+	q, k, v   []float32
+	ldq, ldkv int
+}
+
+// view cuts a block's arrays; all and rows are qkv and q of activations, or their gradients.
+func (n *net) view(l int, all, rows []float32) views {
+	dim, kv := n.shape.Dim, n.kv()
+	if l == n.shape.Layers-1 {
+		return views{q: rows, k: all, v: all[kv:], ldq: dim, ldkv: 2 * kv}
+	}
+	return views{q: all, k: all[dim:], v: all[dim+kv:], ldq: dim + 2*kv, ldkv: dim + 2*kv}
+}
+
+// part is what attention needs of one example in one block.
+type part struct {
+	first, n   int     // keys
+	row, rows  int     // queries
+	at         []int32 // (rows): the queries' places
+	probsFirst int
+}
+
+func (n *net) part(b *batch, l int, q seq) part {
+	if l == n.shape.Layers-1 {
+		return part{first: q.first, n: q.n, row: q.firstRow, rows: q.nRows, at: b.rowsAt[q.firstRow:][:q.nRows], probsFirst: q.last}
+	}
+	return part{first: q.first, n: q.n, row: q.first, rows: q.n, at: b.at[q.first:][:q.n], probsFirst: q.all}
+}
+
+// attend computes att of block l, a tile for each example and key head.
+func (n *net) attend(b *batch, l int) {
+	a := &n.blocks[l]
+	in := n.view(l, a.qkv, a.q)
+	n.pool.Run(len(b.seqs)*n.shape.KVHeads, func(tile int) {
+		scratch := <-n.heads
+		n.attendHead(scratch, a, in, n.part(b, l, b.seqs[tile/n.shape.KVHeads]), tile%n.shape.KVHeads)
+		n.heads <- scratch
+	})
+}
+
+// attendHead is causal attention of the query heads that share one key head, for one example.
+func (n *net) attendHead(scratch *headScratch, a *activations, in views, p part, kvHead int) {
+	s, hd := n.shape, n.shape.HeadDim()
+	scale := float32(1 / math.Sqrt(float64(hd)))
+	group := s.Heads / s.KVHeads
+	k, v := in.k[p.first*in.ldkv+kvHead*hd:], in.v[p.first*in.ldkv+kvHead*hd:]
+	for head := kvHead * group; head < (kvHead+1)*group; head++ {
+		probs := a.probs[p.probsFirst+head*p.rows*p.n:][:p.rows*p.n]
+		scratch.gemm.Mul(false, true, p.rows, p.n, hd, scale, in.q[p.row*in.ldq+head*hd:], in.ldq, k, in.ldkv, 0, probs, p.n)
+		for i, at := range p.at {
+			row := probs[i*p.n:][:p.n]
+			seen := row[:at+1]
+			top := seen[0]
+			for _, v := range seen {
+				top = max(top, v)
+			}
+			inverse := 1 / expSum(seen, top)
+			for j := range seen {
+				seen[j] *= inverse
+			}
+			clear(row[at+1:])
+		}
+		scratch.gemm.Mul(false, false, p.rows, hd, p.n, 1, probs, p.n, v, in.ldkv, 0, a.att[p.row*s.Dim+head*hd:], s.Dim)
+	}
+}
+
+// attendBack computes the gradients of block l's queries, keys and values from n.datt: n.dqkv as qkv, and in the last block the
+// keys' and values' followed by the rows' queries'.
+func (n *net) attendBack(b *batch, l int) {
+	a := &n.blocks[l]
+	in := n.view(l, a.qkv, a.q)
+	out := n.view(l, n.dqkv, n.dqkv[min(len(n.dqkv), len(b.tokens)*2*n.kv()):])
+	n.pool.Run(len(b.seqs)*n.shape.KVHeads, func(tile int) {
+		scratch := <-n.heads
+		n.attendHeadBack(scratch, a, in, out, n.part(b, l, b.seqs[tile/n.shape.KVHeads]), tile%n.shape.KVHeads)
+		n.heads <- scratch
+	})
+}
+
+func (n *net) attendHeadBack(scratch *headScratch, a *activations, in, out views, p part, kvHead int) {
+	s, hd := n.shape, n.shape.HeadDim()
+	scale := float32(1 / math.Sqrt(float64(hd)))
+	group := s.Heads / s.KVHeads
+	kvAt := p.first*in.ldkv + kvHead*hd
+	if cap(scratch.dp) < p.rows*p.n {
+		scratch.dp = make([]float32, p.rows*p.n)
+	}
+	dp := scratch.dp[:p.rows*p.n]
+	var beta float32 // the first head of the group stores, the others add
+	for head := kvHead * group; head < (kvHead+1)*group; head++ {
+		probs := a.probs[p.probsFirst+head*p.rows*p.n:][:p.rows*p.n]
+		datt := n.datt[p.row*s.Dim+head*hd:]
+		scratch.gemm.Mul(true, false, p.n, hd, p.rows, 1, probs, p.n, datt, s.Dim, beta, out.v[kvAt:], in.ldkv)
+		scratch.gemm.Mul(false, true, p.rows, p.n, hd, 1, datt, s.Dim, in.v[kvAt:], in.ldkv, 0, dp, p.n)
+		for i, at := range p.at {
+			row, d := probs[i*p.n:][:at+1], dp[i*p.n:][:p.n]
+			mean := dot(row, d)
+			for j, v := range row {
+				d[j] = v * (d[j] - mean)
+			}
+			clear(d[at+1:])
+		}
+		qAt := p.row*in.ldq + head*hd
+		scratch.gemm.Mul(false, false, p.rows, hd, p.n, scale, dp, p.n, in.k[kvAt:], in.ldkv, 0, out.q[qAt:], in.ldq)
+		scratch.gemm.Mul(true, false, p.n, hd, p.rows, scale, dp, p.n, in.q[qAt:], in.ldq, beta, out.k[kvAt:], in.ldkv)
+		beta = 1
+	}
+}
