@@ -69,7 +69,7 @@ func (n *net) attendHead(scratch *headScratch, a *activations, in views, p part,
 			for _, v := range seen {
 				top = max(top, v)
 			}
-			inverse := 1 / expSum(seen, top)
+			inverse := 1 / expSum(n.set, seen, top)
 			for j := range seen {
 				seen[j] *= inverse
 			}

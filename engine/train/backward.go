@@ -76,7 +76,7 @@ func (n *net) feedForwardBack(l, count int) {
 	n.rows(count, func(_, from, to int) {
 		for i := from; i < to; i++ {
 			gu := a.gu[i*2*s.Hidden:][:2*s.Hidden]
-			siluMulBack(gu[:s.Hidden], gu[s.Hidden:], n.dact[i*s.Hidden:][:s.Hidden])
+			siluMulBack(n.set, gu[:s.Hidden], gu[s.Hidden:], n.dact[i*s.Hidden:][:s.Hidden])
 		}
 	})
 	n.linearBack(n.dh, n.grads[at.gateUp:], a.gu, a.h2, n.weights[at.gateUp:], count, 2*s.Hidden, s.Dim)

@@ -66,7 +66,7 @@ func (n *net) feedForward(l int, out []float32, count int) {
 	n.rows(count, func(_, from, to int) {
 		for i := from; i < to; i++ {
 			gu := a.gu[i*2*s.Hidden:][:2*s.Hidden]
-			siluMul(a.act[i*s.Hidden:][:s.Hidden], gu[:s.Hidden], gu[s.Hidden:])
+			siluMul(n.set, a.act[i*s.Hidden:][:s.Hidden], gu[:s.Hidden], gu[s.Hidden:])
 		}
 	})
 	n.linear(out, a.act, n.weights[at.down:], count, s.Dim, s.Hidden, true)
@@ -124,7 +124,7 @@ func (n *net) loss(b *batch, weight float32) float64 {
 				top = max(top, v)
 			}
 			target := float64(row[b.targets[i]] - top)
-			sum := expSum(row, top)
+			sum := expSum(n.set, row, top)
 			n.losses[i] = math.Log(float64(sum)) - target
 			factor := weight / sum
 			for j := range row {

@@ -51,8 +51,8 @@ func exp(x float32) float32 {
 	return p * math.Float32frombits((bits+127)<<23)
 }
 
-// expSum replaces x by e^(x-top) and gives the sum.
-func expSum(x []float32, top float32) float32 {
+// expSumGo replaces x by e^(x-top) and gives the sum.
+func expSumGo(x []float32, top float32) float32 {
 	var sum float32
 	for i, v := range x {
 		e := exp(v - top)
@@ -62,16 +62,16 @@ func expSum(x []float32, top float32) float32 {
 	return sum
 }
 
-// siluMul is out = gate*sigmoid(gate)*up.
-func siluMul(out, gate, up []float32) {
+// siluMulGo is out = gate*sigmoid(gate)*up.
+func siluMulGo(out, gate, up []float32) {
 	up, out = up[:len(gate)], out[:len(gate)]
 	for i, g := range gate {
 		out[i] = g / (1 + exp(-g)) * up[i]
 	}
 }
 
-// siluMulBack replaces gate and up by their gradients, given that of siluMul's result.
-func siluMulBack(gate, up, d []float32) {
+// siluMulBackGo replaces gate and up by their gradients, given that of siluMul's result.
+func siluMulBackGo(gate, up, d []float32) {
 	up, d = up[:len(gate)], d[:len(gate)]
 	for i, g := range gate {
 		s := 1 / (1 + exp(-g))
