@@ -61,22 +61,32 @@ func (s *Scratch) quantize(p *Pool, set Set, f format, x []float32, n, cols int)
 // quantizeAlone is the number of activations below which waking workers costs more than it saves (a few microseconds).
 const quantizeAlone = 16 << 10
 
-// quantizeColumn quantises one column into its place c in a panel of the given width.
+// quantizeColumn quantises one column into its place c in a panel of the given width, a few groups at a time.
 func quantizeColumn(set Set, sp spec, dst []int8, fixes []fix, x []float32, c, width int) {
-	var q [quantCols]int8
-	for g := range len(x) / quantCols {
-		scale, low, high := quantizeGroup(&q, (*[quantCols]float32)(x[g*quantCols:]))
-		for u := range quantCols / 4 {
-			copy(dst[((g*8+u)*width+c)*4:][:4], q[4*u:][:4])
+	const atOnce = 16
+	var q [atOnce * quantCols]int8
+	var scales [atOnce]groupScale
+	for first := 0; first < len(x)/quantCols; first += atOnce {
+		some := scales[:min(atOnce, len(x)/quantCols-first)]
+		set.quantizeGroups(q[:], some, x[first*quantCols:])
+		if width == 1 {
+			copy(dst[first*quantCols:], q[:len(some)*quantCols])
+		} else {
+			for u := range len(some) * quantCols / 4 {
+				*(*[4]int8)(dst[((first*8+u)*width+c)*4:]) = [4]int8(q[4*u:])
+			}
 		}
-		switch {
-		case sp.group == 16:
-			fixes[2*g*width+c] = fix{scale, uint32(-sp.offset * low)}
-			fixes[(2*g+1)*width+c] = fix{scale, uint32(-sp.offset * high)}
-		case sp.low:
-			fixes[g*width+c] = fix{scale, math.Float32bits(scale * float32(low+high))}
-		default:
-			fixes[g*width+c] = fix{scale, uint32(-sp.offset * (low + high))}
+		for i, s := range some {
+			g := first + i
+			switch {
+			case sp.group == 16:
+				fixes[2*g*width+c] = fix{s.scale, uint32(-sp.offset * s.low)}
+				fixes[(2*g+1)*width+c] = fix{s.scale, uint32(-sp.offset * s.high)}
+			case sp.low:
+				fixes[g*width+c] = fix{s.scale, math.Float32bits(s.scale * float32(s.low+s.high))}
+			default:
+				fixes[g*width+c] = fix{s.scale, uint32(-sp.offset * (s.low + s.high))}
+			}
 		}
 	}
 }

@@ -141,7 +141,7 @@ func (g *Gemm) packTile(tile int) {
 			kn := min(j.kBlock, j.k-k0)
 			dst := g.a[k0*j.aPacks*j.mr+tile*j.mr*kn:][:j.mr*kn]
 			if j.transA {
-				gemmPackRows(dst, j.a[k0*j.lda+first:], j.lda, kn, rows, j.mr)
+				g.set.gemmPackRows(dst, j.a[k0*j.lda+first:], j.lda, kn, rows, j.mr)
 			} else {
 				gemmPackCols(dst, j.a[first*j.lda+k0:], j.lda, kn, rows, j.mr)
 			}
@@ -157,27 +157,16 @@ func (g *Gemm) packTile(tile int) {
 		if j.transB {
 			gemmPackCols(dst, j.b[first*j.ldb+k0:], j.ldb, kn, cols, j.nr)
 		} else {
-			gemmPackRows(dst, j.b[k0*j.ldb+first:], j.ldb, kn, cols, j.nr)
+			g.set.gemmPackRows(dst, j.b[k0*j.ldb+first:], j.ldb, kn, cols, j.nr)
 		}
 	}
 }
 
-// gemmPackRows copies k rows of width values, ld apart, to rows of pad values.
-func gemmPackRows(dst, src []float32, ld, k, width, pad int) {
-	switch {
-	case width == 16 && pad == 16:
-		for p := range k {
-			*(*[16]float32)(dst[p*16:]) = *(*[16]float32)(src[p*ld:])
-		}
-	case width == 6 && pad == 6:
-		for p := range k {
-			*(*[6]float32)(dst[p*6:]) = *(*[6]float32)(src[p*ld:])
-		}
-	default:
-		for p := range k {
-			row := dst[p*pad:][:pad]
-			clear(row[copy(row, src[p*ld:][:width]):])
-		}
+// gemmPackRowsGo copies k rows of width values, ld apart, to rows of pad values, with zeros behind them.
+func gemmPackRowsGo(dst, src []float32, ld, k, width, pad int) {
+	for p := range k {
+		row := dst[p*pad:][:pad]
+		clear(row[copy(row, src[p*ld:][:width]):])
 	}
 }
 

@@ -116,6 +116,8 @@ func (m *Matrix) Mul(p *Pool, s *Scratch, out, x []float32, n int) {
 		switch {
 		case m.packed != nil:
 			m.mulPacked(s, out, n, first, last)
+		case m.typ.Dense() && m.set != Go && m.cols >= denseLanes:
+			m.mulDense(out, x, n, first*blockRows, min(last*blockRows, m.rows))
 		default:
 			m.mulRows(out, x, n, first*blockRows, min(last*blockRows, m.rows))
 		}

@@ -1,6 +1,9 @@
 package tensor
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Vector operations. Each exists once per set with one fixed order of additions, so that a result depends on its operands only.
 // Lengths are those of the first argument; the others must be at least as long.
@@ -10,12 +13,20 @@ func (s Set) Dot(a, b []float32) float32 {
 	if len(a) == 0 {
 		return 0
 	}
-	return dotGo(a, b[:len(a)])
+	b = b[:len(a)]
+	if s == Go {
+		return dotGo(a, b)
+	}
+	return dotAVX2(&a[0], &b[0], len(a))
 }
 
 // Axpy adds a*x[i] to dst[i].
 func (s Set) Axpy(dst []float32, a float32, x []float32) {
 	x = x[:len(dst)]
+	if s != Go && len(x) > 0 {
+		axpyAVX2(&dst[0], &x[0], a, len(x))
+		return
+	}
 	for i, v := range x {
 		dst[i] += float32(a * v)
 	}
@@ -32,8 +43,15 @@ func (s Set) Add(dst, x []float32) {
 // RMSNorm writes x[i] / sqrt(mean(x²) + eps) * w[i] to dst, which may be x.
 func (s Set) RMSNorm(dst, x, w []float32, eps float32) {
 	x, w = x[:len(dst)], w[:len(dst)]
+	if len(x) == 0 {
+		return
+	}
 	mean := s.Dot(x, x) / float32(len(x))
 	scale := float32(1 / math.Sqrt(float64(mean+eps)))
+	if s != Go {
+		scaleAVX2(&dst[0], &x[0], &w[0], scale, len(x))
+		return
+	}
 	for i, v := range x {
 		dst[i] = float32(v*scale) * w[i]
 	}
@@ -42,6 +60,10 @@ func (s Set) RMSNorm(dst, x, w []float32, eps float32) {
 // SiLUMul writes gate[i] / (1 + exp(-gate[i])) * up[i] to dst, which may be either.
 func (s Set) SiLUMul(dst, gate, up []float32) {
 	gate, up = gate[:len(dst)], up[:len(dst)]
+	if s != Go && len(dst) > 0 {
+		siluAVX2(&dst[0], &gate[0], &up[0], len(dst))
+		return
+	}
 	for i, g := range gate {
 		dst[i] = g / (1 + expGo(-g)) * up[i]
 	}
@@ -52,16 +74,19 @@ func (s Set) Softmax(x []float32) {
 	if len(x) == 0 {
 		return
 	}
-	largest := x[0]
-	for _, v := range x {
-		if v > largest {
-			largest = v
-		}
+	var largest, sum float32
+	if s != Go && len(x) >= 8 {
+		largest = largestAVX2(&x[0], len(x))
+	} else {
+		largest = slices.Max(x)
 	}
-	var sum float32
-	for i, v := range x {
-		x[i] = expGo(v - largest)
-		sum += x[i]
+	if s != Go {
+		sum = expSumAVX2(&x[0], largest, len(x))
+	} else {
+		for i, v := range x {
+			x[i] = expGo(v - largest)
+			sum += x[i]
+		}
 	}
 	scale := 1 / sum
 	for i := range x {
@@ -72,16 +97,26 @@ func (s Set) Softmax(x []float32) {
 // F16ToF32 widens halves.
 func (s Set) F16ToF32(dst []float32, src []uint16) {
 	src = src[:len(dst)]
-	for i, h := range src {
-		dst[i] = f16ToF32(h)
+	done := 0
+	if s != Go && len(src) >= 8 {
+		done = len(src) &^ 7
+		widenAVX2(&dst[0], &src[0], done)
+	}
+	for i := done; i < len(src); i++ {
+		dst[i] = f16ToF32(src[i])
 	}
 }
 
 // F32ToF16 rounds to halves, ties to even.
 func (s Set) F32ToF16(dst []uint16, src []float32) {
 	src = src[:len(dst)]
-	for i, f := range src {
-		dst[i] = f32ToF16(f)
+	done := 0
+	if s != Go && len(src) >= 8 {
+		done = len(src) &^ 7
+		narrowAVX2(&dst[0], &src[0], done)
+	}
+	for i := done; i < len(src); i++ {
+		dst[i] = f32ToF16(src[i])
 	}
 }
 
