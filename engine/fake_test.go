@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 	"time"
 )
@@ -93,6 +95,7 @@ type bench struct {
 	*Engine
 	fake *fakeModel
 	t    testing.TB
+	kept int // blocks that a test has taken for itself
 }
 
 const (
@@ -131,10 +134,45 @@ func (b *bench) stepOnce() bool {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	b.check()
+	return worked
+}
+
+// check holds the schedule to its invariants between two steps.
+func (b *bench) check() {
+	b.t.Helper()
 	if err := b.schedule.pool.Check(); err != nil {
 		b.t.Fatal(err)
 	}
-	return worked
+	refs := b.kept
+	for _, list := range [][]*Sequence{b.schedule.waiting, b.schedule.running} {
+		if !slices.IsSortedFunc(list, func(x, y *Sequence) int { return cmp.Compare(x.serial, y.serial) }) {
+			b.t.Fatal("a list is not in the order of arrival")
+		}
+		for _, s := range list {
+			refs += len(s.blocks)
+			if len(s.blocks) != (s.computed+fakeBlock-1)/fakeBlock || s.computed >= len(s.tokens) || s.stage == waiting && len(s.blocks) > 0 {
+				b.t.Fatalf("sequence %d at stage %d: %d of %d tokens computed, %d blocks", s.serial, s.stage, s.computed, len(s.tokens), len(s.blocks))
+			}
+		}
+	}
+	if got := b.schedule.pool.Counts().Refs; got != refs {
+		b.t.Fatalf("%d references to blocks, %d in tables", got, refs)
+	}
+	p := &b.schedule.next
+	used := 0
+	for i, k := range p.picks {
+		used += k.n
+		if slices.ContainsFunc(p.picks[:i], func(o pick) bool { return o.seq == k.seq }) {
+			b.t.Fatal("a sequence was picked twice")
+		}
+	}
+	if used != p.used || used > b.cfg.StepTokens {
+		b.t.Fatalf("planned %d tokens, counted %d of %d", used, p.used, b.cfg.StepTokens)
+	}
+	if n := len(b.schedule.running); n > b.cfg.MaxSequences {
+		b.t.Fatalf("%d sequences run", n)
+	}
 }
 
 // settled steps until there is nothing to do.

@@ -193,7 +193,6 @@ func (p *sampler) draw(logits []float32, best int32, u float64, sc *scratch) int
 	least := float32(math.Inf(-1)) // the smallest logit that min_p lets pass
 	if p.minP > 0 {
 		least = float32(top + p.temperature*math.Log(p.minP))
-		least = min(least, logits[best]) // rounding must not take the likeliest away
 	}
 	// Candidates in ids: sorted by falling logit after top_k, else in order of id.
 	sorted := p.topK > 0 && p.topK < len(logits)
@@ -260,7 +259,7 @@ func (p *sampler) weight(logit float32, top float64) float64 {
 func (p *sampler) nucleus(logits []float32, top, sum float64, sorted bool, sc *scratch) float64 {
 	goal, kept, n := p.topP*sum, 0.0, 0
 	if sorted {
-		for n < len(sc.weights) && (n == 0 || kept < goal) {
+		for n < len(sc.weights) && kept < goal {
 			kept += sc.weights[n]
 			n++
 		}
@@ -279,7 +278,7 @@ func (p *sampler) nucleus(logits []float32, top, sum float64, sorted bool, sc *s
 	sc.ids = sc.ids[:m]
 	h := heap{logits: logits, ids: sc.ids, bestFirst: true}
 	h.build()
-	for len(h.ids) > 0 && (n == 0 || kept < goal) {
+	for len(h.ids) > 0 && kept < goal {
 		kept += p.weight(logits[h.ids[0]], top)
 		h.pop()
 		n++
