@@ -196,7 +196,7 @@ func gemmPackCols(dst, src []float32, ld, k, width, pad int) {
 	}
 }
 
-// multiplyTile computes one tile of C: for each block of k, for each panel of B, for each panel of A, one register block.
+// multiplyTile computes one tile of C: for each block of k, for each panel of B, a column of register blocks.
 func (g *Gemm) multiplyTile(tile int) {
 	j := &g.job
 	row0, col0 := tile/j.colTiles*j.tileRows, tile%j.colTiles*j.tileCols
@@ -204,45 +204,56 @@ func (g *Gemm) multiplyTile(tile int) {
 	if j.beta != 0 && j.beta != 1 || j.k == 0 {
 		j.scale(row0*j.mr, min(j.m, row1*j.mr), col0*j.nr, min(j.n, col1*j.nr))
 	}
-	var edge [gemmRowsMax * gemmColsMax]float32
+	full := min(row1, j.m/j.mr) // where the panels with all their rows end
 	for k0 := 0; k0 < j.k; k0 += j.kBlock {
 		kn := min(j.kBlock, j.k-k0)
 		add := k0 > 0 || j.beta != 0
 		for col := col0; col < col1; col++ {
 			b := g.b[k0*j.nPanels*j.nr+col*j.nr*kn:][:j.nr*kn]
-			cols := min(j.nr, j.n-col*j.nr)
-			for row := row0; row < row1; row++ {
-				rows := min(j.mr, j.m-row*j.mr)
-				a, rs, cs := g.panel(row, rows, k0, kn)
-				c := j.c[row*j.mr*j.ldc+col*j.nr:]
-				if rows == j.mr && cols == j.nr {
-					g.set.gemmBlock(kn, a, rs, cs, b, c, j.ldc, j.alpha, add)
-					continue
-				}
-				g.set.gemmBlock(kn, a, rs, cs, b, edge[:j.mr*j.nr], j.nr, j.alpha, false)
-				for i := range rows {
-					for q, v := range edge[i*j.nr:][:cols] {
-						if add {
-							v += c[i*j.ldc+q]
-						}
-						c[i*j.ldc+q] = v
-					}
-				}
+			if (col+1)*j.nr > j.n {
+				g.edge(row0, row1, col, k0, kn, b, add)
+				continue
+			}
+			if row0 < full {
+				a, rs, cs, next := g.panel(row0, k0, kn)
+				g.set.gemmPanel(kn, a, rs, cs, b, j.c[row0*j.mr*j.ldc+col*j.nr:], j.ldc, j.alpha, add, full-row0, next)
+			}
+			g.edge(full, row1, col, k0, kn, b, add)
+		}
+	}
+}
+
+// edge computes blocks that reach over the end of C, in a block of its own of which it takes what belongs to C.
+func (g *Gemm) edge(row0, row1, col, k0, kn int, b []float32, add bool) {
+	j := &g.job
+	cols := min(j.nr, j.n-col*j.nr)
+	for row := row0; row < row1; row++ {
+		var block [gemmRowsMax * gemmColsMax]float32
+		a, rs, cs, next := g.panel(row, k0, kn)
+		g.set.gemmPanel(kn, a, rs, cs, b, block[:j.mr*j.nr], j.nr, j.alpha, false, 1, next)
+		for i := range min(j.mr, j.m-row*j.mr) {
+			out := j.c[(row*j.mr+i)*j.ldc+col*j.nr:][:cols]
+			if !add {
+				copy(out, block[i*j.nr:])
+				continue
+			}
+			for q, v := range block[i*j.nr:][:cols] {
+				out[q] += v
 			}
 		}
 	}
 }
 
-// panel is one panel of op(A) for one block of k, with the strides of its rows and of k.
-func (g *Gemm) panel(row, rows, k0, kn int) (a []float32, rs, cs int) {
+// panel is one panel of op(A) for one block of k: its values, the strides of its rows and of k, and the way to the next panel.
+func (g *Gemm) panel(row, k0, kn int) (a []float32, rs, cs, next int) {
 	j := &g.job
 	if j.transA {
-		return g.a[k0*j.aPacks*j.mr+row*j.mr*kn:], 1, j.mr
+		return g.a[k0*j.aPacks*j.mr+row*j.mr*kn:], 1, j.mr, j.mr * kn
 	}
-	if rows < j.mr {
-		return g.a[k0*j.mr:], 1, j.mr
+	if (row+1)*j.mr > j.m {
+		return g.a[k0*j.mr:], 1, j.mr, 0
 	}
-	return j.a[row*j.mr*j.lda+k0:], j.lda, 1
+	return j.a[row*j.mr*j.lda+k0:], j.lda, 1, j.mr * j.lda
 }
 
 // scale multiplies a part of C by beta; beta 0 stores zeros.
@@ -262,8 +273,14 @@ func (j *gemmJob) scale(row0, row1, col0, col1 int) {
 // The register block of plain Go: eight sums, four values of B and two of A fit in the registers that its compiler uses.
 const gemmGoRows, gemmGoCols = 2, 4
 
-// gemmBlockGo is the reference micro-kernel: C (2, 4) = alpha*A*B, or += if add, with A (2, k) at strides rs and cs, and B
-// (k, 4). Products are rounded before they are added, so that every architecture gives the same.
+// gemmPanelGo is the reference micro-kernel: for each panel C (2, 4) = alpha*A*B, or += if add, with A (2, k) at strides rs and cs,
+// and B (k, 4). Products are rounded before they are added, so that every architecture gives the same.
+func gemmPanelGo(k int, a []float32, rs, cs int, b, c []float32, ldc int, alpha float32, add bool, count, next int) {
+	for i := range count {
+		gemmBlockGo(k, a[i*next:], rs, cs, b, c[i*gemmGoRows*ldc:], ldc, alpha, add)
+	}
+}
+
 func gemmBlockGo(k int, a []float32, rs, cs int, b, c []float32, ldc int, alpha float32, add bool) {
 	var c00, c01, c02, c03, c10, c11, c12, c13 float32
 	for p := range k {

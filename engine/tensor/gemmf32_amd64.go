@@ -1,13 +1,14 @@
 package tensor
 
-// The micro-kernels of gemmf32_amd64.s: C (mr, nr) = alpha*A*B, or += if add is not 0, with A (mr, k) at strides of rs and cs
-// bytes, B (k, nr) without gaps and rows of C ldc bytes apart.
+// The micro-kernels of gemmf32_amd64.s: for count panels of A, aNext bytes apart, C (mr, nr) = alpha*A*B, or += if add is not 0,
+// with A (mr, k) at strides of rs and cs bytes, B (k, nr) without gaps and rows of C ldc bytes apart. Panels follow each other
+// in C.
 
 //go:noescape
-func gemmBlockAVX2(k int, a *float32, rs, cs int, b, c *float32, ldc int, alpha float32, add int32)
+func gemmPanelAVX2(k int, a *float32, rs, cs int, b, c *float32, ldc int, alpha float32, add int32, count, aNext int)
 
 //go:noescape
-func gemmBlockAVX512(k int, a *float32, rs, cs int, b, c *float32, ldc int, alpha float32, add int32)
+func gemmPanelAVX512(k int, a *float32, rs, cs int, b, c *float32, ldc int, alpha float32, add int32, count, aNext int)
 
 // gemmCopy16 and gemmCopy6 copy rows of 16 or 6 values; strides are bytes. Go's copy of so few calls memmove for each.
 
@@ -29,19 +30,19 @@ func (s Set) gemmShape() (mr, nr int) {
 	return gemmGoRows, gemmGoCols
 }
 
-// gemmBlock runs the micro-kernel of s; k is at least 1.
-func (s Set) gemmBlock(k int, a []float32, rs, cs int, b, c []float32, ldc int, alpha float32, add bool) {
+// gemmPanel runs the micro-kernel of s for count panels of A, next values apart, and one panel of B; k and count are at least 1.
+func (s Set) gemmPanel(k int, a []float32, rs, cs int, b, c []float32, ldc int, alpha float32, add bool, count, next int) {
 	var sum int32
 	if add {
 		sum = 1
 	}
 	switch s {
 	case AVX512:
-		gemmBlockAVX512(k, &a[0], rs*4, cs*4, &b[0], &c[0], ldc*4, alpha, sum)
+		gemmPanelAVX512(k, &a[0], rs*4, cs*4, &b[0], &c[0], ldc*4, alpha, sum, count, next*4)
 	case AVX2:
-		gemmBlockAVX2(k, &a[0], rs*4, cs*4, &b[0], &c[0], ldc*4, alpha, sum)
+		gemmPanelAVX2(k, &a[0], rs*4, cs*4, &b[0], &c[0], ldc*4, alpha, sum, count, next*4)
 	default:
-		gemmBlockGo(k, a, rs, cs, b, c, ldc, alpha, add)
+		gemmPanelGo(k, a, rs, cs, b, c, ldc, alpha, add, count, next)
 	}
 }
 

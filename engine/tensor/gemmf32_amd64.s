@@ -1,14 +1,15 @@
 #include "textflag.h"
 
 // The f32 micro-kernels of training. Both are one shape: the block of C stays in registers, each step of k loads one row of B
-// and broadcasts one value of each row of A. Rows of A are reached from pointers three rows apart at 0, rs and 2*rs, so that
+// and broadcasts one value of each row of A; count blocks below each other share the panel of B. Rows of A are reached from pointers three rows apart at 0, rs and 2*rs, so that
 // the same kernel reads A in place (cs 4) and packed (rs 4). The AVX-512 kernel is the AVX2 one with twice the rows and twice
 // the columns.
 //
 // SI, BX, R12, R13: A at rows 0, 3, 6, 9. R8: rs, R9: cs. DI: B. DX: C. R10: ldc. CX: steps left.
 
-// func gemmBlockAVX2(k int, a *float32, rs, cs int, b, c *float32, ldc int, alpha float32, add int32)
-TEXT ·gemmBlockAVX2(SB), NOSPLIT, $0-64
+// func gemmPanelAVX2(k int, a *float32, rs, cs int, b, c *float32, ldc int, alpha float32, add int32, count, aNext int)
+TEXT ·gemmPanelAVX2(SB), NOSPLIT, $0-80
+block:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ rs+16(FP), R8
@@ -108,11 +109,19 @@ store:
 	ADDQ R10, DX
 	VMOVUPS Y10, (DX)
 	VMOVUPS Y11, 32(DX)
+	// The next panel of A and its rows of C, which follow these; arguments are the caller's to lose.
+	ADDQ R10, DX
+	MOVQ DX, c+40(FP)
+	MOVQ aNext+72(FP), AX
+	ADDQ AX, a+8(FP)
+	DECQ count+64(FP)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func gemmBlockAVX512(k int, a *float32, rs, cs int, b, c *float32, ldc int, alpha float32, add int32)
-TEXT ·gemmBlockAVX512(SB), NOSPLIT, $0-64
+// func gemmPanelAVX512(k int, a *float32, rs, cs int, b, c *float32, ldc int, alpha float32, add int32, count, aNext int)
+TEXT ·gemmPanelAVX512(SB), NOSPLIT, $0-80
+block:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), SI
 	MOVQ rs+16(FP), R8
@@ -294,6 +303,13 @@ store:
 	ADDQ R10, DX
 	VMOVUPS Z22, (DX)
 	VMOVUPS Z23, 64(DX)
+	// The next panel of A and its rows of C, which follow these; arguments are the caller's to lose.
+	ADDQ R10, DX
+	MOVQ DX, c+40(FP)
+	MOVQ aNext+72(FP), AX
+	ADDQ AX, a+8(FP)
+	DECQ count+64(FP)
+	JNZ block
 	VZEROUPPER
 	RET
 // func gemmCopy16(dst *float32, dstStride int, src *float32, srcStride, rows int)

@@ -388,7 +388,8 @@ func (c *processor) step(in instruction) {
 		words(func(i int) uint32 { return u32(b, i&^3+int(imm>>(2*(i&3))&3)) })
 	case "VEXTRACTF128", "VEXTRACTF32X4", "VEXTRACTF64X4":
 		size := width(dst)
-		out = c.read(args[1], n)[size : 2*size]
+		which := int(args[0][1] - '0')
+		out = c.read(args[1], n)[which*size:][:size]
 	default:
 		panic("unknown instruction")
 	}

@@ -1,0 +1,131 @@
+package tensor
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+)
+
+// Benchmarks of products. `go test -short -bench .` takes small matrices that fit in a cache; without -short the weights are
+// larger than the last cache, so that one column runs at the speed of memory. BenchmarkRead says what that speed is.
+
+// benchCopies makes as many matrices as exceed the last cache together, so that no product finds its weights there.
+func benchCopies(b *testing.B, set Set, t Type, rows, cols int, act Activations) []*Matrix {
+	rng := rand.New(rand.NewPCG(1, 1))
+	data := randomBlocks(rng, t, rows*cols)
+	most := 160 << 20
+	if testing.Short() {
+		most = 1
+	}
+	var out []*Matrix
+	for size := 0; len(out) == 0 || size < most; size += int(out[0].Bytes()) {
+		d := data
+		if t.Dense() {
+			d = append([]byte(nil), data...) // a dense matrix refers to its bytes
+		}
+		m, err := NewMatrix(set, t, rows, cols, d, act)
+		if err != nil {
+			b.Fatal(err)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+func benchMul(b *testing.B, set Set, t Type, act Activations, n int) {
+	rows, cols := 4096, 4096
+	if testing.Short() {
+		rows, cols = 512, 1024
+	}
+	if set == Go || act == ActF32 && !t.Dense() {
+		rows, cols = 512, 1024
+	}
+	matrices := benchCopies(b, set, t, rows, cols, act)
+	p := NewPool(runtime.GOMAXPROCS(0))
+	defer p.Close()
+	x := randomFloats(rand.New(rand.NewPCG(2, 2)), n*cols)
+	out := make([]float32, n*rows)
+	var s Scratch
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		matrices[i%len(matrices)].Mul(p, &s, out, x, n)
+		i++
+	}
+	seconds := b.Elapsed().Seconds() / float64(b.N)
+	b.ReportMetric(float64(matrices[0].Bytes())/seconds/1e9, "GB/s")
+	b.ReportMetric(2*float64(rows)*float64(cols)*float64(n)/seconds/1e9, "GOPS")
+}
+
+func BenchmarkMul(b *testing.B) {
+	for _, set := range sets() {
+		for _, t := range allTypes {
+			for _, n := range []int{1, 4, 32} {
+				b.Run(fmt.Sprintf("%v/%v/n=%d", set, t, n), func(b *testing.B) { benchMul(b, set, t, ActInt8, n) })
+			}
+		}
+		b.Run(fmt.Sprintf("%v/Q8_0-f32/n=1", set), func(b *testing.B) { benchMul(b, set, Q8_0, ActF32, 1) })
+		b.Run(fmt.Sprintf("%v/Q4_K-f32/n=8", set), func(b *testing.B) { benchMul(b, set, Q4_K, ActF32, 8) })
+	}
+}
+
+// BenchmarkRead measures how fast all threads together can read: dot products of slices with themselves.
+func BenchmarkRead(b *testing.B) {
+	set := sets()[len(sets())-1]
+	p := NewPool(runtime.GOMAXPROCS(0))
+	defer p.Close()
+	size := 256 << 20 / 4
+	if testing.Short() {
+		size = 1 << 20 / 4
+	}
+	x := make([]float32, size)
+	for i := range x {
+		x[i] = float32(i % 7)
+	}
+	const tile = 64 << 10 / 4
+	sums := make([]float32, len(x)/tile)
+	for b.Loop() {
+		p.Run(len(sums), func(i int) { sums[i] = set.Dot(x[i*tile:][:tile], x[i*tile:]) })
+	}
+	b.ReportMetric(float64(4*len(x))*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
+}
+
+func BenchmarkPack(b *testing.B) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	for _, t := range []Type{Q8_0, Q4_0, Q4_K, Q5_K, Q6_K} {
+		b.Run(t.String(), func(b *testing.B) {
+			const rows, cols = 256, 4096
+			data := randomBlocks(rng, t, rows*cols)
+			b.SetBytes(int64(len(data)))
+			for b.Loop() {
+				if _, err := NewMatrix(Go, t, rows, cols, data, ActInt8); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkVector(b *testing.B) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	x, y, w := randomFloats(rng, 2048), randomFloats(rng, 2048), randomFloats(rng, 2048)
+	var scales [64]groupScale
+	q := make([]int8, 2048)
+	for _, set := range sets() {
+		run := func(name string, f func()) {
+			b.Run(fmt.Sprintf("%v/%s", set, name), func(b *testing.B) {
+				for b.Loop() {
+					f()
+				}
+			})
+		}
+		run("dot128", func() { set.Dot(x[:128], y) })
+		run("dot2048", func() { set.Dot(x, y) })
+		run("axpy128", func() { set.Axpy(y[:128], 1e-9, x) })
+		run("norm2048", func() { set.RMSNorm(y, x, w, 1e-5) })
+		run("silu2048", func() { set.SiLUMul(y, x, w) })
+		run("softmax2048", func() { copy(y, x); set.Softmax(y) })
+		run("quantize2048", func() { set.quantizeGroups(q, scales[:], x) })
+	}
+}
