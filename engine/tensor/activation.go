@@ -5,8 +5,12 @@ import "math"
 // Scratch holds the buffers that Matrix.Mul needs, so that the per-token path does not allocate once they have grown to the
 // largest use. One goroutine at a time may use a Scratch; the zero value is ready.
 type Scratch struct {
-	x     []int8 // activations, as panel lays them out
+	x     []int8 // activations, as quantize lays them out
 	fixes []fix
+	call  product // the product under way
+
+	// mulTile and quantizePanel, bound once: a fresh closure for each product would be garbage.
+	tile, panel func(i int)
 }
 
 // columnsMax is the widest panel of columns that a set has kernels for. Eight columns of 16 rows fill half of AVX-512's 32
@@ -28,34 +32,35 @@ func (s Set) panelWidth(rest int) int {
 	return w
 }
 
-// quantize turns x (n, cols) into int8 in groups of 32, each with a scale of its own, symmetric as llama.cpp's Q8_0, but with
-// a float32 scale and ties to even. The columns are laid out in panels of c = columnsMax (the last one may be narrower):
-// x (cols/4, c, 4) and fixes (cols/group, c), panel after panel.
-func (s *Scratch) quantize(p *Pool, set Set, f format, x []float32, n, cols int) {
-	most, sp := set.columnsMax(), f.spec()
+// quantize turns x (n, cols) of the product under way into int8 in groups of 32, each with a scale of its own, symmetric as
+// llama.cpp's Q8_0, but with a float32 scale and ties to even. The columns are laid out in panels of c = columnsMax (the last
+// one may be narrower): x (cols/4, c, 4) and fixes (cols/group, c), panel after panel.
+func (s *Scratch) quantize(p *Pool) {
+	m, n := s.call.m, s.call.n
+	most := m.set.columnsMax()
 	panels := (n + most - 1) / most
-	padded := (panels-1)*most + set.panelWidth(n-(panels-1)*most)
-	s.x = grow(s.x, padded*cols)
-	s.fixes = grow(s.fixes, padded*(cols/sp.group))
-	one := func(i int) {
-		first := i * most
-		width := set.panelWidth(n - first)
-		dst, fixes := s.x[first*cols:][:width*cols], s.fixes[first*(cols/sp.group):][:width*(cols/sp.group)]
-		for c := range width {
-			if first+c < n {
-				quantizeColumn(set, sp, dst, fixes, x[(first+c)*cols:][:cols], c, width)
-			} else {
-				clearColumn(sp, dst, fixes, cols, c, width)
-			}
+	padded := (panels-1)*most + m.set.panelWidth(n-(panels-1)*most)
+	s.x = grow(s.x, padded*m.cols)
+	s.fixes = grow(s.fixes, padded*(m.cols/m.format.spec().group))
+	if m.cols*n < quantizeAlone {
+		p = nil
+	}
+	p.Run(panels, s.panel)
+}
+
+// quantizePanel quantises the columns of panel i.
+func (s *Scratch) quantizePanel(i int) {
+	m, n, sp := s.call.m, s.call.n, s.call.m.format.spec()
+	first, groups := i*m.set.columnsMax(), m.cols/sp.group
+	width := m.set.panelWidth(n - first)
+	dst, fixes := s.x[first*m.cols:][:width*m.cols], s.fixes[first*groups:][:width*groups]
+	for c := range width {
+		if first+c < n {
+			quantizeColumn(m.set, sp, dst, fixes, s.call.x[(first+c)*m.cols:][:m.cols], c, width)
+		} else {
+			clearColumn(sp, dst, fixes, m.cols, c, width)
 		}
 	}
-	if n == 1 || cols*n < quantizeAlone {
-		for i := range panels {
-			one(i)
-		}
-		return
-	}
-	p.Run(panels, one)
 }
 
 // quantizeAlone is the number of activations below which waking workers costs more than it saves (a few microseconds).

@@ -5,10 +5,11 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"testing"
+	"time"
 )
 
 // Benchmarks of products. `go test -short -bench .` takes small matrices that fit in a cache; without -short the weights are
-// larger than the last cache, so that one column runs at the speed of memory. BenchmarkRead says what that speed is.
+// larger than the last cache, so that one column runs at the speed of memory. BenchmarkBandwidth says what that speed is.
 
 // benchCopies makes as many matrices as exceed the last cache together, so that no product finds its weights there.
 func benchCopies(b *testing.B, set Set, t Type, rows, cols int, act Activations) []*Matrix {
@@ -70,25 +71,53 @@ func BenchmarkMul(b *testing.B) {
 	}
 }
 
-// BenchmarkRead measures how fast all threads together can read: dot products of slices with themselves.
-func BenchmarkRead(b *testing.B) {
-	set := sets()[len(sets())-1]
+// BenchmarkBandwidth says which part of the machine's read bandwidth the products of one column reach. On a shared machine the
+// speed of memory changes by the second, so reading and multiplying take turns and the best of each counts.
+func BenchmarkBandwidth(b *testing.B) {
+	all := sets()
+	set := all[len(all)-1]
 	p := NewPool(runtime.GOMAXPROCS(0))
 	defer p.Close()
-	size := 256 << 20 / 4
+	rows, cols := 4096, 4096
 	if testing.Short() {
-		size = 1 << 20 / 4
+		rows, cols = 512, 1024
 	}
-	x := make([]float32, size)
-	for i := range x {
-		x[i] = float32(i % 7)
+	x, out := randomFloats(rand.New(rand.NewPCG(2, 2)), cols), make([]float32, rows)
+	var s Scratch
+	// Windows as large as a Q8_0 matrix, so that chance has as good a part in the best of them.
+	read := make([][]float32, 8)
+	for i := range read {
+		read[i] = randomFloats(rand.New(rand.NewPCG(3, 3)), rows*cols/4)
 	}
 	const tile = 64 << 10 / 4
-	sums := make([]float32, len(x)/tile)
-	for b.Loop() {
-		p.Run(len(sums), func(i int) { sums[i] = set.Dot(x[i*tile:][:tile], x[i*tile:]) })
+	sums := make([]float32, len(read[0])/tile+1)
+	types := []Type{F32, F16, Q8_0, Q4_0, Q4_K, Q6_K}
+	matrices := make([][]*Matrix, len(types))
+	for i, t := range types {
+		matrices[i] = benchCopies(b, set, t, rows, cols, ActInt8)
 	}
-	b.ReportMetric(float64(4*len(x))*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
+	best := make([]float64, len(types)+1)
+	once := func(i int, bytes int64, f func()) {
+		start := time.Now()
+		f()
+		best[i] = max(best[i], float64(bytes)/time.Since(start).Seconds()/1e9)
+	}
+	for b.Loop() {
+		for _, r := range read {
+			once(len(types), int64(4*len(r)), func() {
+				p.Run(len(r)/tile, func(i int) { sums[i] = set.Dot(r[i*tile:][:tile], r[i*tile:]) })
+			})
+		}
+		for i := range types {
+			for _, m := range matrices[i] {
+				once(i, m.Bytes(), func() { m.Mul(p, &s, out, x, 1) })
+			}
+		}
+	}
+	b.ReportMetric(best[len(types)], "read-GB/s")
+	for i, t := range types {
+		b.ReportMetric(best[i], t.String()+"-GB/s")
+	}
 }
 
 func BenchmarkPack(b *testing.B) {

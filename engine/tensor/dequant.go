@@ -43,32 +43,33 @@ func dequantize(t Type, dst []float32, src []byte) {
 		return
 	}
 	l, _ := t.layout()
-	block := blockDequantizer(t)
 	for len(dst) > 0 {
-		block(dst[:l.values], src[:l.bytes])
+		dequantizeBlock(t, dst[:l.values], src[:l.bytes])
 		dst, src = dst[l.values:], src[l.bytes:]
 	}
 }
 
-// blockDequantizer returns the function that turns one block of a quantised type into its values.
-func blockDequantizer(t Type) func(dst []float32, b []byte) {
+// dequantizeBlock turns one block of a quantised type into its values. A switch, not a table of functions: through a function
+// value the compiler must assume that dst escapes, and every caller's buffer on the stack would become garbage.
+func dequantizeBlock(t Type, dst []float32, b []byte) {
 	switch t {
 	case Q8_0:
-		return blockQ8_0
+		blockQ8_0(dst, b)
 	case Q4_0:
-		return blockQ4_0
+		blockQ4_0(dst, b)
 	case Q4_1:
-		return blockQ4_1
+		blockQ4_1(dst, b)
 	case Q5_0:
-		return blockQ5_0
+		blockQ5_0(dst, b)
 	case Q5_1:
-		return blockQ5_1
+		blockQ5_1(dst, b)
 	case Q4_K:
-		return blockQ4_K
+		blockQ4_K(dst, b)
 	case Q5_K:
-		return blockQ5_K
+		blockQ5_K(dst, b)
+	case Q6_K:
+		blockQ6_K(dst, b)
 	}
-	return blockQ6_K
 }
 
 // halfAt reads the f16 at b[0:2].

@@ -97,10 +97,14 @@ func (m *Matrix) rowBytes(row int) []byte {
 const tileWork = 256 << 10
 
 // Mul computes out (n, rows) = x (n, cols) · Wᵀ, on the workers of p. The result of a (row, column) pair is bit-identical
-// whatever n, the neighbours, the tiles and the threads: every pair has one sum that is added to in one order.
+// whatever n, the neighbours, the tiles and the threads: every pair has one sum that is added to in one order. Nothing is
+// allocated once the buffers of s have grown.
 func (m *Matrix) Mul(p *Pool, s *Scratch, out, x []float32, n int) {
 	if n <= 0 {
 		return
+	}
+	if s == nil {
+		s = new(Scratch)
 	}
 	out, x = out[:n*m.rows], x[:n*m.cols]
 	blocks := (m.rows + blockRows - 1) / blockRows
@@ -108,20 +112,38 @@ func (m *Matrix) Mul(p *Pool, s *Scratch, out, x []float32, n int) {
 	if n >= m.set.columnsMax() {
 		per = max(per, 2) // kernels for wide panels take two blocks at once
 	}
-	if m.packed != nil {
-		s.quantize(p, m.set, m.format, x, n, m.cols)
+	s.call = product{m: m, out: out, x: x, n: n, blocks: blocks, per: per}
+	if s.tile == nil {
+		s.tile, s.panel = s.mulTile, s.quantizePanel
 	}
-	p.Run((blocks+per-1)/per, func(i int) {
-		first, last := i*per, min((i+1)*per, blocks)
-		switch {
-		case m.packed != nil:
-			m.mulPacked(s, out, n, first, last)
-		case m.typ.Dense() && m.set != Go && m.cols >= denseLanes:
-			m.mulDense(out, x, n, first*blockRows, min(last*blockRows, m.rows))
-		default:
-			m.mulRows(out, x, n, first*blockRows, min(last*blockRows, m.rows))
-		}
-	})
+	if m.packed != nil {
+		s.quantize(p)
+	}
+	p.Run((blocks+per-1)/per, s.tile)
+	s.call = product{} // keep nothing of the caller's alive
+}
+
+// product is one call of Mul, as its tiles see it.
+type product struct {
+	m      *Matrix
+	out, x []float32 // (n, rows), (n, cols)
+	n      int
+	blocks int // blocks of 16 rows in the matrix
+	per    int // blocks of a tile
+}
+
+// mulTile computes the rows of one tile.
+func (s *Scratch) mulTile(i int) {
+	k := &s.call
+	m, first, last := k.m, i*k.per, min((i+1)*k.per, k.blocks)
+	switch {
+	case m.packed != nil:
+		m.mulPacked(s, k.out, k.n, first, last)
+	case m.typ.Dense() && m.set != Go && m.cols >= denseLanes:
+		m.mulDense(k.out, k.x, k.n, first*blockRows, min(last*blockRows, m.rows))
+	default:
+		m.mulRows(k.out, k.x, k.n, first*blockRows, min(last*blockRows, m.rows))
+	}
 }
 
 // mulPacked computes the rows of blocks [first, last) from packed weights and the quantised activations in s.

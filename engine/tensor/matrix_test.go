@@ -244,3 +244,25 @@ func TestNewMatrixRefuses(t *testing.T) {
 	refuse("too short", Q8_0, 2, 32, 67)
 	refuse("too long", Q8_0, 2, 32, 69)
 }
+
+// TestMulAllocatesNothing: the per-token path makes no garbage once the buffers have grown.
+func TestMulAllocatesNothing(t *testing.T) {
+	pool := NewPool(2)
+	defer pool.Close()
+	rng := rand.New(rand.NewPCG(10, 10))
+	for _, set := range sets() {
+		for _, typ := range allTypes {
+			for _, act := range []Activations{ActF32, ActInt8} {
+				m, err := NewMatrix(set, typ, 70, 512, randomBlocks(rng, typ, 70*512), act)
+				if err != nil {
+					t.Fatal(err)
+				}
+				x, out := randomFloats(rng, 5*512), make([]float32, 5*70)
+				var s Scratch
+				if n := testing.AllocsPerRun(5, func() { m.Mul(pool, &s, out, x, 5) }); n > 0 {
+					t.Errorf("%v %v %v: a product allocates %v times", set, typ, act, n)
+				}
+			}
+		}
+	}
+}

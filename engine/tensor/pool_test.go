@@ -1,11 +1,11 @@
 package tensor
 
 import (
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 )
 
 // TestPoolRunsEveryTileOnce runs many jobs of many sizes on pools of several sizes, also from several callers at once.
@@ -76,42 +76,28 @@ func TestPoolPanicReachesCaller(t *testing.T) {
 	}
 }
 
-// TestPoolParks waits until the workers of an idle pool are parked, runs a job, and finds them parked again.
+// TestPoolParks: between jobs every worker comes to rest. synctest.Wait returns only when all goroutines of the bubble are
+// blocked, so a worker that spun on would keep it waiting for ever; and the bubble ends only when they are gone, so a worker
+// that Close left behind would be reported as a deadlock.
 func TestPoolParks(t *testing.T) {
 	t.Parallel()
-	p := NewPool(4)
-	defer p.Close()
-	for range 20 {
-		for _, w := range p.workers {
-			for !w.parked.Load() {
-				runtime.Gosched() // without parking this never ends, and the test's time limit says so
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPool(4)
+		for range 20 {
+			synctest.Wait()
+			for i, w := range p.workers {
+				if !w.parked.Load() {
+					t.Errorf("worker %d is blocked elsewhere than at its wake-up", i)
+				}
+			}
+			var sum atomic.Int64
+			p.Run(100, func(int) { sum.Add(1) })
+			if sum.Load() != 100 {
+				t.Errorf("a job on a parked pool ran %d of 100 tiles", sum.Load())
 			}
 		}
-		var sum atomic.Int64
-		p.Run(100, func(i int) { sum.Add(1) })
-		if sum.Load() != 100 {
-			t.Fatalf("a job on a parked pool ran %d of 100 tiles", sum.Load())
-		}
-	}
-}
-
-func TestPoolCloseEndsWorkers(t *testing.T) {
-	before := runtime.NumGoroutine()
-	for range 10 {
-		p := NewPool(8)
-		p.Run(100, func(int) {})
 		p.Close()
-	}
-	// Close waits for the workers' last statement; the runtime may count them a moment longer.
-	for range 1000 {
-		if runtime.NumGoroutine() <= before {
-			return
-		}
-		runtime.Gosched()
-	}
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines before, %d after closing", before, after)
-	}
+	})
 }
 
 func BenchmarkPoolRun(b *testing.B) {

@@ -33,8 +33,10 @@ func (s Set) String() string {
 // Detect chooses the kernel set. env is the value of WEIR_KERNELS: empty chooses the best that this CPU runs, a name forces
 // that set. The string says in one line what was chosen and why. An unknown or impossible name is an error that says what the
 // CPU has: a forced set that cannot run must not turn into another one in silence.
-func Detect(env string) (Set, string, error) {
-	has := machine()
+func Detect(env string) (Set, string, error) { return choose(env, machine()) }
+
+// choose is Detect for a machine that has the given features.
+func choose(env string, has features) (Set, string, error) {
 	best := Go
 	if has.avx2() {
 		best = AVX2
