@@ -19,9 +19,6 @@ type chunk struct {
 // chunkValues is 16 K values, some 10 µs of work; the cut also orders the sum of squares.
 const chunkValues = 16 << 10
 
-// epsilon keeps AdamW from dividing by zero, as everywhere.
-const epsilon = 1e-8
-
 func newOptimizer(l layout) *optimizer {
 	o := &optimizer{mean: make([]float32, l.size), variance: make([]float32, l.size)}
 	for _, p := range l.params {
@@ -63,31 +60,19 @@ func (o *optimizer) norm(n *net) float64 {
 
 // update moves the weights by one step, counted from 0, and clears the gradient. norm is the gradient's.
 func (o *optimizer) update(n *net, cfg Config, step int, norm float64) {
-	factor := float32(1)
+	clip := float32(1)
 	if cfg.Clip > 0 && norm > float64(cfg.Clip) {
-		factor = float32(float64(cfg.Clip) / norm)
+		clip = float32(float64(cfg.Clip) / norm)
 	}
 	rate := cfg.rate(step)
-	b1, b2 := cfg.Beta1, cfg.Beta2
-	// Both means begin at zero; these undo that.
-	size := float32(rate / (1 - math.Pow(float64(b1), float64(step+1))))
-	spread := float32(1 / (1 - math.Pow(float64(b2), float64(step+1))))
+	factors := adamwFactors{clip: clip, beta1: cfg.Beta1, fresh1: 1 - cfg.Beta1, beta2: cfg.Beta2, fresh2: 1 - cfg.Beta2, epsilon: 1e-8,
+		size:   float32(rate / (1 - math.Pow(float64(cfg.Beta1), float64(step+1)))),
+		spread: float32(1 / (1 - math.Pow(float64(cfg.Beta2), float64(step+1))))}
 	n.pool.Run(len(o.chunks), func(tile int) {
-		c := o.chunks[tile]
-		var decay float32
+		c, f := o.chunks[tile], factors
 		if c.decay && cfg.Decay > 0 {
-			decay = float32(rate) * cfg.Decay
+			f.decay = float32(rate) * cfg.Decay
 		}
-		w, g := n.weights[c.from:c.to], n.grads[c.from:c.to]
-		m, v := o.mean[c.from:c.to], o.variance[c.from:c.to]
-		g, m, v = g[:len(w)], m[:len(w)], v[:len(w)]
-		for i, x := range w {
-			d := g[i] * factor
-			mi := float32(m[i]*b1) + float32(d*(1-b1))
-			vi := float32(v[i]*b2) + float32(float32(d*d)*(1-b2))
-			m[i], v[i], g[i] = mi, vi, 0
-			root := float32(math.Sqrt(float64(vi * spread)))
-			w[i] = x - float32(x*decay) - float32(mi*size)/(root+epsilon)
-		}
+		adamw(n.set, n.weights[c.from:c.to], n.grads[c.from:c.to], o.mean[c.from:c.to], o.variance[c.from:c.to], &f)
 	})
 }

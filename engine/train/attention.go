@@ -56,23 +56,17 @@ func (n *net) attend(b *batch, l int) {
 // attendHead is causal attention of the query heads that share one key head, for one example.
 func (n *net) attendHead(scratch *headScratch, a *activations, in views, p part, kvHead int) {
 	s, hd := n.shape, n.shape.HeadDim()
-	scale := float32(1 / math.Sqrt(float64(hd)))
+	norm := float32(1 / math.Sqrt(float64(hd)))
 	group := s.Heads / s.KVHeads
 	k, v := in.k[p.first*in.ldkv+kvHead*hd:], in.v[p.first*in.ldkv+kvHead*hd:]
 	for head := kvHead * group; head < (kvHead+1)*group; head++ {
 		probs := a.probs[p.probsFirst+head*p.rows*p.n:][:p.rows*p.n]
-		scratch.gemm.Mul(false, true, p.rows, p.n, hd, scale, in.q[p.row*in.ldq+head*hd:], in.ldq, k, in.ldkv, 0, probs, p.n)
+		scratch.gemm.Mul(false, true, p.rows, p.n, hd, norm, in.q[p.row*in.ldq+head*hd:], in.ldq, k, in.ldkv, 0, probs, p.n)
 		for i, at := range p.at {
 			row := probs[i*p.n:][:p.n]
 			seen := row[:at+1]
-			top := seen[0]
-			for _, v := range seen {
-				top = max(top, v)
-			}
-			inverse := 1 / expSum(n.set, seen, top)
-			for j := range seen {
-				seen[j] *= inverse
-			}
+			sum := expSum(n.set, seen, maximum(n.set, seen))
+			scale(n.set, seen, 1/sum)
 			clear(row[at+1:])
 		}
 		scratch.gemm.Mul(false, false, p.rows, hd, p.n, 1, probs, p.n, v, in.ldkv, 0, a.att[p.row*s.Dim+head*hd:], s.Dim)
@@ -94,7 +88,7 @@ func (n *net) attendBack(b *batch, l int) {
 
 func (n *net) attendHeadBack(scratch *headScratch, a *activations, in, out views, p part, kvHead int) {
 	s, hd := n.shape, n.shape.HeadDim()
-	scale := float32(1 / math.Sqrt(float64(hd)))
+	norm := float32(1 / math.Sqrt(float64(hd)))
 	group := s.Heads / s.KVHeads
 	kvAt := p.first*in.ldkv + kvHead*hd
 	if cap(scratch.dp) < p.rows*p.n {
@@ -109,15 +103,12 @@ func (n *net) attendHeadBack(scratch *headScratch, a *activations, in, out views
 		scratch.gemm.Mul(false, true, p.rows, p.n, hd, 1, datt, s.Dim, in.v[kvAt:], in.ldkv, 0, dp, p.n)
 		for i, at := range p.at {
 			row, d := probs[i*p.n:][:at+1], dp[i*p.n:][:p.n]
-			mean := dot(row, d)
-			for j, v := range row {
-				d[j] = v * (d[j] - mean)
-			}
+			softmaxBack(n.set, d[:at+1], row, dot(n.set, row, d))
 			clear(d[at+1:])
 		}
 		qAt := p.row*in.ldq + head*hd
-		scratch.gemm.Mul(false, false, p.rows, hd, p.n, scale, dp, p.n, in.k[kvAt:], in.ldkv, 0, out.q[qAt:], in.ldq)
-		scratch.gemm.Mul(true, false, p.n, hd, p.rows, scale, dp, p.n, in.q[qAt:], in.ldq, beta, out.k[kvAt:], in.ldkv)
+		scratch.gemm.Mul(false, false, p.rows, hd, p.n, norm, dp, p.n, in.k[kvAt:], in.ldkv, 0, out.q[qAt:], in.ldq)
+		scratch.gemm.Mul(true, false, p.n, hd, p.rows, norm, dp, p.n, in.q[qAt:], in.ldq, beta, out.k[kvAt:], in.ldkv)
 		beta = 1
 	}
 }

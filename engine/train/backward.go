@@ -93,14 +93,8 @@ func (n *net) normBack(dx, dh, x, scale []float32, w, count int) {
 		clear(part)
 		for i := from; i < to; i++ {
 			row, g, d, r := x[i*dim:][:dim], dh[i*dim:][:dim], dx[i*dim:][:dim], scale[i]
-			for j, v := range g {
-				part[j] += float32(float32(v*row[j]) * r)
-				g[j] = v * weights[j]
-			}
-			c := r * r * r * dot(g, row) / float32(dim)
-			for j, v := range g {
-				d[j] += float32(v*r) - float32(row[j]*c)
-			}
+			normPart(n.set, part, g, row, weights, r)
+			normRowBack(n.set, d, g, row, r, r*r*r*dot(n.set, g, row)/float32(dim))
 		}
 	})
 	for tile := range (count + rowTile - 1) / rowTile {

@@ -83,11 +83,9 @@ func (n *net) norm(h, same, scale, x, w []float32, count int) {
 		}
 		for i := from; i < to; i++ {
 			row, out := x[i*dim:][:dim], h[i*dim:][:dim]
-			r := float32(1 / math.Sqrt(float64(dot(row, row))/float64(dim)+float64(n.shape.Eps)))
+			r := float32(1 / math.Sqrt(float64(dot(n.set, row, row))/float64(dim)+float64(n.shape.Eps)))
 			scale[i] = r
-			for j, v := range row {
-				out[j] = float32(v*r) * w[j]
-			}
+			normRow(n.set, out, row, w, r)
 		}
 	})
 }
@@ -95,18 +93,11 @@ func (n *net) norm(h, same, scale, x, w []float32, count int) {
 // rope turns the first heads heads of each row of x by the place of its token; direction -1 turns back.
 func (n *net) rope(x []float32, width, heads int, at []int32, direction float32) {
 	hd := n.shape.HeadDim()
-	half := hd / 2
 	n.rows(len(at), func(_, from, to int) {
 		for i := from; i < to; i++ {
-			cos, sin := n.cos[int(at[i])*half:][:half], n.sin[int(at[i])*half:][:half]
+			cos, sin := n.cos[int(at[i])*hd:][:hd], n.sin[int(at[i])*hd:][:hd]
 			for h := range heads {
-				v := x[i*width+h*hd:][:hd]
-				for p, c := range cos {
-					si := sin[p] * direction
-					a, b := v[2*p], v[2*p+1]
-					v[2*p] = float32(a*c) - float32(b*si)
-					v[2*p+1] = float32(a*si) + float32(b*c)
-				}
+				turn(n.set, x[i*width+h*hd:][:hd], cos, sin, direction)
 			}
 		}
 	})
@@ -119,17 +110,11 @@ func (n *net) loss(b *batch, weight float32) float64 {
 	n.rows(len(b.rows), func(_, from, to int) {
 		for i := from; i < to; i++ {
 			row := n.logits[i*vocab:][:vocab]
-			top := row[0]
-			for _, v := range row {
-				top = max(top, v)
-			}
+			top := maximum(n.set, row)
 			target := float64(row[b.targets[i]] - top)
 			sum := expSum(n.set, row, top)
 			n.losses[i] = math.Log(float64(sum)) - target
-			factor := weight / sum
-			for j := range row {
-				row[j] *= factor
-			}
+			scale(n.set, row, weight/sum)
 			row[b.targets[i]] -= weight
 		}
 	})

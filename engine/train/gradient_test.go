@@ -168,16 +168,3 @@ func TestGradientBatches(t *testing.T) {
 		}
 	}
 }
-
-func TestExp(t *testing.T) {
-	t.Parallel()
-	for x := float32(-100); x < 90; x += 0.0137 {
-		want := math.Exp(float64(min(x, 88)))
-		if x < -87 {
-			want = 0
-		}
-		if got := float64(exp(x)); math.Abs(got-want) > 2e-7*want {
-			t.Fatalf("exp(%v) = %v, want %v", x, got, want)
-		}
-	}
-}

@@ -18,8 +18,8 @@ type net struct {
 	layout  layout
 	weights []float32 // (layout.size)
 	grads   []float32 // (layout.size)
-	cos     []float32 // (context, headDim/2)
-	sin     []float32 // (context, headDim/2)
+	cos     []float32 // (context, headDim): each angle's twice, see turn
+	sin     []float32 // (context, headDim): each angle's with both signs
 
 	blocks []activations
 	hidden []float32 // (rows, dim): the last block's result
@@ -56,12 +56,13 @@ const rowTile = 32
 func newNet(s Shape, set tensor.Set) *net {
 	n := &net{shape: s, set: set, layout: newLayout(s), blocks: make([]activations, s.Layers)}
 	n.weights, n.grads = make([]float32, n.layout.size), make([]float32, n.layout.size)
-	half := s.HeadDim() / 2
-	n.cos, n.sin = make([]float32, s.Context*half), make([]float32, s.Context*half)
+	hd := s.HeadDim()
+	n.cos, n.sin = make([]float32, s.Context*hd), make([]float32, s.Context*hd)
 	for p := range s.Context {
-		for i := range half {
-			angle := float64(p) * math.Pow(float64(s.RopeTheta), -2*float64(i)/float64(s.HeadDim()))
-			n.cos[p*half+i], n.sin[p*half+i] = float32(math.Cos(angle)), float32(math.Sin(angle))
+		for i := 0; i < hd; i += 2 {
+			sin, cos := math.Sincos(float64(p) * math.Pow(float64(s.RopeTheta), -float64(i)/float64(hd)))
+			at := p*hd + i
+			n.cos[at], n.cos[at+1], n.sin[at], n.sin[at+1] = float32(cos), float32(cos), float32(-sin), float32(sin)
 		}
 	}
 	n.use(nil)

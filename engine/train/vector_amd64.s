@@ -1,7 +1,7 @@
 #include "textflag.h"
 
-// The parts of a step that take an exponential for each value, eight at a time, for AVX2 with FMA. n is a multiple of 8; the
-// caller does the rest in Go. The exponential is the one of exp in vector.go, with fused multiply-adds.
+// The parts of a step beside the products, eight values at a time, for AVX2 with FMA; vector.go has each in Go and says what it
+// computes. n is a multiple of 8 and at least 8; the caller does the rest in Go.
 
 DATA expLow<>+0(SB)/4, $0xc2ae0000
 DATA expLow<>+4(SB)/4, $0xc2ae0000
@@ -242,5 +242,243 @@ siluMulBackLoop:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ siluMulBackLoop
+	VZEROUPPER
+	RET
+
+// func dotAVX2(a, b *float32, n int) float32
+TEXT ·dotAVX2(SB), NOSPLIT, $0-28
+	MOVQ a+0(FP), SI
+	MOVQ b+8(FP), DI
+	MOVQ n+16(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	SUBQ $32, CX
+	JLT dotRest
+dotFour:
+	VMOVUPS (SI), Y4
+	VMOVUPS 32(SI), Y5
+	VMOVUPS 64(SI), Y6
+	VMOVUPS 96(SI), Y7
+	VFMADD231PS (DI), Y4, Y0
+	VFMADD231PS 32(DI), Y5, Y1
+	VFMADD231PS 64(DI), Y6, Y2
+	VFMADD231PS 96(DI), Y7, Y3
+	ADDQ $128, SI
+	ADDQ $128, DI
+	SUBQ $32, CX
+	JGE dotFour
+dotRest:
+	ADDQ $32, CX
+	JZ dotSum
+dotOne:
+	VMOVUPS (SI), Y4
+	VFMADD231PS (DI), Y4, Y0
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ dotOne
+dotSum:
+	VADDPS Y1, Y0, Y0
+	VADDPS Y3, Y2, Y2
+	VADDPS Y2, Y0, Y0
+	VEXTRACTF128 $1, Y0, X1
+	VADDPS X1, X0, X0
+	VMOVHLPS X0, X0, X1
+	VADDPS X1, X0, X0
+	VMOVSHDUP X0, X1
+	VADDSS X1, X0, X0
+	VMOVSS X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func maxAVX2(x *float32, n int) float32
+TEXT ·maxAVX2(SB), NOSPLIT, $0-20
+	MOVQ x+0(FP), SI
+	MOVQ n+8(FP), CX
+	VMOVUPS (SI), Y0
+maxLoop:
+	VMAXPS (SI), Y0, Y0
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JNZ maxLoop
+	VEXTRACTF128 $1, Y0, X1
+	VMAXPS X1, X0, X0
+	VMOVHLPS X0, X0, X1
+	VMAXPS X1, X0, X0
+	VMOVSHDUP X0, X1
+	VMAXSS X1, X0, X0
+	VMOVSS X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func scaleAVX2(x *float32, n int, factor float32)
+TEXT ·scaleAVX2(SB), NOSPLIT, $0-20
+	MOVQ x+0(FP), SI
+	MOVQ n+8(FP), CX
+	VBROADCASTSS factor+16(FP), Y1
+scaleLoop:
+	VMULPS (SI), Y1, Y0
+	VMOVUPS Y0, (SI)
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JNZ scaleLoop
+	VZEROUPPER
+	RET
+
+// func softmaxBackAVX2(d, p *float32, n int, mean float32)
+TEXT ·softmaxBackAVX2(SB), NOSPLIT, $0-28
+	MOVQ d+0(FP), DI
+	MOVQ p+8(FP), SI
+	MOVQ n+16(FP), CX
+	VBROADCASTSS mean+24(FP), Y1
+softmaxBackLoop:
+	VMOVUPS (DI), Y0
+	VSUBPS Y1, Y0, Y0
+	VMULPS (SI), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ softmaxBackLoop
+	VZEROUPPER
+	RET
+
+// func normRowAVX2(out, x, w *float32, n int, scale float32)
+TEXT ·normRowAVX2(SB), NOSPLIT, $0-36
+	MOVQ out+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ w+16(FP), DX
+	MOVQ n+24(FP), CX
+	VBROADCASTSS scale+32(FP), Y1
+normRowLoop:
+	VMULPS (SI), Y1, Y0
+	VMULPS (DX), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DX
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ normRowLoop
+	VZEROUPPER
+	RET
+
+// func normPartAVX2(part, grad, x, w *float32, n int, scale float32)
+TEXT ·normPartAVX2(SB), NOSPLIT, $0-44
+	MOVQ part+0(FP), DI
+	MOVQ grad+8(FP), SI
+	MOVQ x+16(FP), DX
+	MOVQ w+24(FP), BX
+	MOVQ n+32(FP), CX
+	VBROADCASTSS scale+40(FP), Y1
+normPartLoop:
+	VMOVUPS (SI), Y0
+	VMULPS (DX), Y0, Y2
+	VMULPS Y1, Y2, Y2
+	VADDPS (DI), Y2, Y2
+	VMOVUPS Y2, (DI)
+	VMULPS (BX), Y0, Y0
+	VMOVUPS Y0, (SI)
+	ADDQ $32, SI
+	ADDQ $32, DX
+	ADDQ $32, DI
+	ADDQ $32, BX
+	SUBQ $8, CX
+	JNZ normPartLoop
+	VZEROUPPER
+	RET
+
+// func normRowBackAVX2(d, grad, x *float32, n int, scale, along float32)
+TEXT ·normRowBackAVX2(SB), NOSPLIT, $0-40
+	MOVQ d+0(FP), DI
+	MOVQ grad+8(FP), SI
+	MOVQ x+16(FP), DX
+	MOVQ n+24(FP), CX
+	VBROADCASTSS scale+32(FP), Y1
+	VBROADCASTSS along+36(FP), Y2
+normRowBackLoop:
+	VMULPS (SI), Y1, Y0
+	VMULPS (DX), Y2, Y3
+	VSUBPS Y3, Y0, Y0
+	VADDPS (DI), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DX
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ normRowBackLoop
+	VZEROUPPER
+	RET
+
+// func turnAVX2(x, cos, sin *float32, n int, direction float32)
+TEXT ·turnAVX2(SB), NOSPLIT, $0-36
+	MOVQ x+0(FP), DI
+	MOVQ cos+8(FP), SI
+	MOVQ sin+16(FP), DX
+	MOVQ n+24(FP), CX
+	VBROADCASTSS direction+32(FP), Y1
+turnLoop:
+	VMOVUPS (DI), Y0
+	VPERMILPS $0xb1, Y0, Y2
+	VMULPS (DX), Y2, Y2
+	VMULPS Y1, Y2, Y2
+	VMULPS (SI), Y0, Y0
+	VADDPS Y2, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DX
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ turnLoop
+	VZEROUPPER
+	RET
+
+// func adamwAVX2(w, grad, mean, variance *float32, n int, c *adamwFactors)
+TEXT ·adamwAVX2(SB), NOSPLIT, $0-48
+	MOVQ w+0(FP), DI
+	MOVQ grad+8(FP), SI
+	MOVQ mean+16(FP), DX
+	MOVQ variance+24(FP), BX
+	MOVQ n+32(FP), CX
+	MOVQ c+40(FP), AX
+	VBROADCASTSS 0(AX), Y7   // clip
+	VBROADCASTSS 4(AX), Y8   // beta1
+	VBROADCASTSS 8(AX), Y9   // 1-beta1
+	VBROADCASTSS 12(AX), Y10 // beta2
+	VBROADCASTSS 16(AX), Y11 // 1-beta2
+	VBROADCASTSS 20(AX), Y12 // size
+	VBROADCASTSS 24(AX), Y13 // spread
+	VBROADCASTSS 28(AX), Y14 // decay
+	VBROADCASTSS 32(AX), Y15 // epsilon
+	VXORPS Y6, Y6, Y6
+adamwLoop:
+	VMULPS (SI), Y7, Y0
+	VMOVUPS Y6, (SI)
+	VMULPS (DX), Y8, Y1
+	VMULPS Y0, Y9, Y2
+	VADDPS Y2, Y1, Y1
+	VMOVUPS Y1, (DX)
+	VMULPS Y0, Y0, Y0
+	VMULPS Y0, Y11, Y0
+	VMULPS (BX), Y10, Y2
+	VADDPS Y0, Y2, Y2
+	VMOVUPS Y2, (BX)
+	VMULPS Y2, Y13, Y2
+	VSQRTPS Y2, Y2
+	VADDPS Y15, Y2, Y2
+	VMULPS Y1, Y12, Y1
+	VDIVPS Y2, Y1, Y1
+	VMOVUPS (DI), Y0
+	VMULPS Y0, Y14, Y2
+	VSUBPS Y2, Y0, Y0
+	VSUBPS Y1, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DX
+	ADDQ $32, DI
+	ADDQ $32, BX
+	SUBQ $8, CX
+	JNZ adamwLoop
 	VZEROUPPER
 	RET
