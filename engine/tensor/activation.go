@@ -34,14 +34,14 @@ func (s Set) panelWidth(rest int) int {
 
 // quantize turns x (n, cols) of the product under way into int8 in groups of 32, each with a scale of its own, symmetric as
 // llama.cpp's Q8_0, but with a float32 scale and ties to even. The columns are laid out in panels of c = columnsMax (the last
-// one may be narrower): x (cols/4, c, 4) and fixes (cols/group, c), panel after panel.
+// one may be narrower): x (cols/4, c, 4) and fixes (cols/32, subs, c), panel after panel.
 func (s *Scratch) quantize(p *Pool) {
 	m, n := s.call.m, s.call.n
 	most := m.set.columnsMax()
 	panels := (n + most - 1) / most
 	padded := (panels-1)*most + m.set.panelWidth(n-(panels-1)*most)
 	s.x = grow(s.x, padded*m.cols)
-	s.fixes = grow(s.fixes, padded*(m.cols/m.format.spec().group))
+	s.fixes = grow(s.fixes, padded*(m.cols/groupCols*m.format.spec().subs))
 	if m.cols*n < quantizeAlone {
 		p = nil
 	}
@@ -51,7 +51,7 @@ func (s *Scratch) quantize(p *Pool) {
 // quantizePanel quantises the columns of panel i.
 func (s *Scratch) quantizePanel(i int) {
 	m, n, sp := s.call.m, s.call.n, s.call.m.format.spec()
-	first, groups := i*m.set.columnsMax(), m.cols/sp.group
+	first, groups := i*m.set.columnsMax(), m.cols/groupCols*sp.subs
 	width := m.set.panelWidth(n - first)
 	dst, fixes := s.x[first*m.cols:][:width*m.cols], s.fixes[first*groups:][:width*groups]
 	for c := range width {
@@ -69,22 +69,22 @@ const quantizeAlone = 16 << 10
 // quantizeColumn quantises one column into its place c in a panel of the given width, a few groups at a time.
 func quantizeColumn(set Set, sp spec, dst []int8, fixes []fix, x []float32, c, width int) {
 	const atOnce = 16
-	var q [atOnce * quantCols]int8
+	var q [atOnce * groupCols]int8
 	var scales [atOnce]groupScale
-	for first := 0; first < len(x)/quantCols; first += atOnce {
-		some := scales[:min(atOnce, len(x)/quantCols-first)]
-		set.quantizeGroups(q[:], some, x[first*quantCols:])
+	for first := 0; first < len(x)/groupCols; first += atOnce {
+		some := scales[:min(atOnce, len(x)/groupCols-first)]
+		set.quantizeGroups(q[:], some, x[first*groupCols:])
 		if width == 1 {
-			copy(dst[first*quantCols:], q[:len(some)*quantCols])
+			copy(dst[first*groupCols:], q[:len(some)*groupCols])
 		} else {
-			for u := range len(some) * quantCols / 4 {
+			for u := range len(some) * groupCols / 4 {
 				*(*[4]int8)(dst[((first*8+u)*width+c)*4:]) = [4]int8(q[4*u:])
 			}
 		}
 		for i, s := range some {
 			g := first + i
 			switch {
-			case sp.group == 16:
+			case sp.subs == 2:
 				fixes[2*g*width+c] = fix{s.scale, uint32(-sp.offset * s.low)}
 				fixes[(2*g+1)*width+c] = fix{s.scale, uint32(-sp.offset * s.high)}
 			case sp.low:
@@ -101,7 +101,7 @@ func clearColumn(sp spec, dst []int8, fixes []fix, cols, c, width int) {
 	for u := range cols / 4 {
 		clear(dst[(u*width+c)*4:][:4])
 	}
-	for g := range cols / sp.group {
+	for g := range cols / groupCols * sp.subs {
 		fixes[g*width+c] = fix{}
 	}
 }
@@ -111,7 +111,7 @@ const tiny = 1e-30
 
 // quantizeGroup quantises 32 values: the largest magnitude becomes 127. It returns the scale and the sums of each half. A NaN
 // or infinity makes the scale so, hence every result of the row: it is seen, not lost.
-func quantizeGroup(q *[quantCols]int8, x *[quantCols]float32) (scale float32, low, high int32) {
+func quantizeGroup(q *[groupCols]int8, x *[groupCols]float32) (scale float32, low, high int32) {
 	// Compared as integers, magnitudes order as floats do, and NaN is the largest.
 	var most uint32
 	for _, v := range x {
@@ -119,19 +119,19 @@ func quantizeGroup(q *[quantCols]int8, x *[quantCols]float32) (scale float32, lo
 	}
 	largest := math.Float32frombits(most)
 	if largest < tiny {
-		*q = [quantCols]int8{}
+		*q = [groupCols]int8{}
 		return 0, 0, 0
 	}
 	scale = largest / 127
 	if most >= 0x7f800000 {
-		*q = [quantCols]int8{}
+		*q = [groupCols]int8{}
 		return scale, 0, 0
 	}
 	inverse := 127 / largest
 	for i, v := range x {
 		n := roundInt(v * inverse)
 		q[i] = int8(n)
-		if i < quantCols/2 {
+		if i < groupCols/2 {
 			low += n
 		} else {
 			high += n

@@ -25,17 +25,17 @@ func (s Set) tile(f format, blocks, c int, w []byte, stride int, x []int8, fixes
 	}
 	// The assembly trusts its lengths; these reads make Go check the last element of each.
 	sp := f.spec()
-	_, _, _, _ = w[(blocks-1)*stride+groups*sp.groupBytes()-1], x[groups*sp.group*c-1], fixes[groups*c-1], out[blocks*blockRows*c-1]
+	_, _, _, _ = w[(blocks-1)*stride+sp.blockBytes(groups)-1], x[groups*groupCols*c-1], fixes[groups*sp.subs*c-1], out[blocks*blockRows*c-1]
 	quantTile(s, f, blocks, c, &w[0], stride, &x[0], &fixes[0], &out[0], groups)
 }
 
 // quantizeGroups quantises whole groups of 32: q (groups, 32), scales (groups), x (groups, 32).
 func (s Set) quantizeGroups(q []int8, scales []groupScale, x []float32) {
 	groups := len(scales)
-	q, x = q[:groups*quantCols], x[:groups*quantCols]
+	q, x = q[:groups*groupCols], x[:groups*groupCols]
 	if s == Go {
 		for g := range scales {
-			scale, low, high := quantizeGroup((*[quantCols]int8)(q[g*quantCols:]), (*[quantCols]float32)(x[g*quantCols:]))
+			scale, low, high := quantizeGroup((*[groupCols]int8)(q[g*groupCols:]), (*[groupCols]float32)(x[g*groupCols:]))
 			scales[g] = groupScale{scale, low, high}
 		}
 		return

@@ -7,16 +7,21 @@ import (
 
 // The packed layout of quantised weights, one for all kernel sets: 16-row interleave.
 //
-// Rows are taken in blocks of 16 and columns in groups that share a scale (32, or 16 for Q6_K). For 4 consecutive columns the 16
-// rows lie side by side, 64 bytes = 16 rows x 4 columns, which is one AVX-512 register, two of AVX2. An integer dot product of
-// such a register with 4 activations, broadcast, adds to 16 row sums at once, so no sum across lanes is ever needed. Quants are
-// unsigned (VPDPBUSD and VPMADDUBSW want one unsigned side); what was added to make them so is taken off again by starting the
-// sum at -offset*sum(x). The scales of the 16 rows follow the quants of their group, so one stream of memory holds everything:
+// Rows are taken in blocks of 16 and columns in groups of 32. For 4 consecutive columns the 16 rows lie side by side: a word, 64
+// bytes = 16 rows x 4 columns, which is one AVX-512 register, two of AVX2. An integer dot product of a word with 4 activations,
+// broadcast, adds to 16 row sums at once, so no sum across lanes is ever needed. Quants are unsigned (VPDPBUSD and
+// VPMADDUBSW want one unsigned side); what was added to make them so is taken off again by starting the sum at -offset*sum(x).
+// A group holds, in this order:
 //
-//	group of 32, bytes:    8 x (16 rows x 4 columns)        512 bytes
-//	group of 32, nibbles:  4 x (16 rows x 4 columns), low nibble: columns 0-15, high nibble: 16-31    256 bytes
-//	group of 16, bytes:    4 x (16 rows x 4 columns)        256 bytes
-//	then 16 scales (f16 or f32), then, in formats with a minimum, 16 minima (f32)
+//	quants    W8: 8 words. Others: 4 words of nibbles, word u with columns 4u.. in the low nibbles and 16+4u.. in the high ones
+//	planes    0, 1 or 2 words with the bits above the nibbles: of a 5-bit format bit u of a byte belongs to word u (0-7),
+//	          of a 6-bit one bits 2(u%4).. of plane u/4
+//	scales    W: 16 f16.  K: 16 bytes, and two times 16 in K6, whose scales cover 16 columns
+//	minima    of W4M and W5M: 16 f16. Of K4 and K5: 16 bytes
+//
+// In the K formats, which are ggml's K-quants, each 8 groups (256 columns) are led by 16 f16 factors of the scales and, in K4
+// and K5, 16 f16 factors of the minima. So everything comes as one stream of memory and takes as many bytes as in the file,
+// because one column is multiplied at the speed of memory.
 //
 // Packing loses nothing: the value of a weight is scale*(q-offset) + minimum, the same float32 as Dequantize gives. Rows that do
 // not fill a block are zero.
@@ -25,60 +30,50 @@ import (
 type format int
 
 const (
-	formatW8  format = iota // bytes 0-255, f16 scale: Q8_0 (offset 128), Q5_0
-	formatW4                // nibbles, f16 scale: Q4_0 (offset 8)
-	formatW4M               // nibbles, f32 scale and minimum: Q4_1, Q4_K
-	formatW5M               // bytes 0-31, f32 scale and minimum: Q5_1, Q5_K
-	formatW6                // bytes 0-63, groups of 16, f32 scale: Q6_K (offset 32)
+	formatW8  format = iota // Q8_0
+	formatW4                // Q4_0
+	formatW4M               // Q4_1
+	formatW5                // Q5_0
+	formatW5M               // Q5_1
+	formatK4                // Q4_K
+	formatK5                // Q5_K
+	formatK6                // Q6_K
 )
 
 const (
-	blockRows = 16 // rows of one packed block
-	quantCols = 32 // columns of one group of quantised activations
+	blockRows   = 16 // rows of one packed block
+	groupCols   = 32 // columns of one group, of weights and of activations
+	superGroups = 8  // groups that share the factors of a K format
 )
 
-// spec describes a packed form to the Go kernels, the packers and the generator's tests.
+// spec describes a packed form.
 type spec struct {
-	name    string
-	group   int   // columns that share a scale
-	nibbles bool  // two columns a byte
-	offset  int32 // what was added to a quant
-	half    bool  // f16 scales, else f32
-	low     bool  // minima follow the scales
+	name   string
+	planes int   // words of upper bits, and the bits a quant has there; -1: quants are bytes
+	offset int32 // what was added to a quant
+	subs   int   // scales a group has, for 32/subs columns each
+	super  bool  // scales and minima are bytes with a factor each 8 groups
+	low    bool  // there are minima
 }
 
 func (f format) spec() spec {
 	switch f {
 	case formatW8:
-		return spec{name: "w8", group: 32, offset: 128, half: true}
+		return spec{name: "W8", planes: -1, offset: 128, subs: 1}
 	case formatW4:
-		return spec{name: "w4", group: 32, nibbles: true, offset: 8, half: true}
+		return spec{name: "W4", offset: 8, subs: 1}
 	case formatW4M:
-		return spec{name: "w4m", group: 32, nibbles: true, low: true}
+		return spec{name: "W4M", subs: 1, low: true}
+	case formatW5:
+		return spec{name: "W5", planes: 1, offset: 16, subs: 1}
 	case formatW5M:
-		return spec{name: "w5m", group: 32, low: true}
+		return spec{name: "W5M", planes: 1, subs: 1, low: true}
+	case formatK4:
+		return spec{name: "K4", subs: 1, super: true, low: true}
+	case formatK5:
+		return spec{name: "K5", planes: 1, subs: 1, super: true, low: true}
 	}
-	return spec{name: "w6", group: 16, offset: 32}
-}
-
-// quantBytes is the size of the quants of one group of 16 rows.
-func (s spec) quantBytes() int {
-	if s.nibbles {
-		return blockRows * s.group / 2
-	}
-	return blockRows * s.group
-}
-
-// groupBytes is the size of one group of 16 rows: quants, scales, minima.
-func (s spec) groupBytes() int {
-	n := s.quantBytes() + 4*blockRows
-	if s.half {
-		n -= 2 * blockRows
-	}
-	if s.low {
-		n += 4 * blockRows
-	}
-	return n
+	return spec{name: "K6", planes: 2, offset: 32, subs: 2, super: true}
 }
 
 // formatOf says how a quantised type is packed.
@@ -86,48 +81,151 @@ func formatOf(t Type) format {
 	switch t {
 	case Q4_0:
 		return formatW4
-	case Q4_1, Q4_K:
+	case Q4_1:
 		return formatW4M
-	case Q5_1, Q5_K:
+	case Q5_0:
+		return formatW5
+	case Q5_1:
 		return formatW5M
+	case Q4_K:
+		return formatK4
+	case Q5_K:
+		return formatK5
 	case Q6_K:
-		return formatW6
+		return formatK6
 	}
-	return formatW8 // Q8_0, Q5_0
+	return formatW8
 }
 
-// fix is what one group of one column of activations brings to the sums: the scale of its quants, and either -offset*sum(q) as
-// an int32, where the sums of a group start, or scale*sum(q) as a float32, the factor of the minimum.
+// scalesAt is where the scales of a group begin: the size of quants and planes.
+func (s spec) scalesAt() int {
+	if s.planes < 0 {
+		return 8 * 64
+	}
+	return (4 + s.planes) * 64
+}
+
+// lowsAt is where the minima of a group begin.
+func (s spec) lowsAt() int {
+	if s.super {
+		return s.scalesAt() + s.subs*blockRows
+	}
+	return s.scalesAt() + 2*blockRows
+}
+
+// groupBytes is the size of one group of 16 rows.
+func (s spec) groupBytes() int {
+	n := s.lowsAt()
+	if s.low {
+		n += s.lowsAt() - s.scalesAt()
+	}
+	return n
+}
+
+// headBytes is the size of the factors that lead 8 groups.
+func (s spec) headBytes() int {
+	n := 0
+	if s.super {
+		n = 2 * blockRows
+		if s.low {
+			n *= 2
+		}
+	}
+	return n
+}
+
+// groupAt is where group g of a block begins, and headAt the factors that lead it.
+func (s spec) groupAt(g int) int { return (g/superGroups+1)*s.headBytes() + g*s.groupBytes() }
+func (s spec) headAt(g int) int {
+	return g / superGroups * (s.headBytes() + superGroups*s.groupBytes())
+}
+
+// blockBytes is the size of a block of 16 rows of the given number of groups.
+func (s spec) blockBytes(groups int) int {
+	return groups/superGroups*s.headBytes() + groups*s.groupBytes()
+}
+
+// factors computes the scale (of each sub-group) and the minimum of the 16 rows of a group.
+func (s spec) factors(head, group []byte) (scales [2][blockRows]float32, lows [blockRows]float32) {
+	at, low := group[s.scalesAt():], group[s.lowsAt():]
+	for r := range blockRows {
+		switch {
+		case s.super && s.subs == 2: // K6: signed bytes
+			d := halfAt(head[2*r:])
+			scales[0][r], scales[1][r] = d*float32(int8(at[r])), d*float32(int8(at[blockRows+r]))
+		case s.super:
+			scales[0][r] = halfAt(head[2*r:]) * float32(at[r])
+			lows[r] = halfAt(head[2*blockRows+2*r:]) * float32(low[r])
+		default:
+			scales[0][r] = halfAt(at[2*r:])
+			if s.low {
+				lows[r] = halfAt(low[2*r:])
+			}
+		}
+	}
+	return scales, lows
+}
+
+// bytes gives the quants of a group as 8 words of bytes: the group itself, or buf filled from nibbles and planes.
+func (s spec) bytes(group []byte, buf *[8 * 64]byte) *[8 * 64]byte {
+	if s.planes < 0 {
+		return (*[8 * 64]byte)(group)
+	}
+	for u := range 8 {
+		word, nibbles := buf[u*64:][:64], group[u%4*64:][:64]
+		for i := range word {
+			word[i] = nibbles[i] >> (u / 4 * 4) & 15
+		}
+		switch s.planes {
+		case 1:
+			for i, v := range group[256:320] {
+				word[i] |= v >> u & 1 << 4
+			}
+		case 2:
+			for i, v := range group[256+u/4*64:][:64] {
+				word[i] |= v >> (2 * (u % 4)) & 3 << 4
+			}
+		}
+	}
+	return buf
+}
+
+// fix is what one group (or sub-group) of one column of activations brings to the sums: the scale of its quants, and either
+// -offset*sum(q) as an int32, where the integer sums start, or scale*sum(q) as a float32, the factor of the minimum.
 type fix struct {
 	scale float32
 	sum   uint32
 }
 
-// tileGo is the reference of the integer kernels: rows r of `blocks` blocks of 16 times c columns, over `groups` groups.
-// w: packed blocks, stride bytes apart. x (groups, group/4, c, 4): activations. fixes (groups, c). out (c, blocks*16) is added
-// to, so that the sums of a long row may be carried from call to call. Each sum takes one product per group (two with a
+// tileGo is the reference of the integer kernels: `blocks` blocks of 16 rows times c columns, over `groups` groups of 32.
+// w: packed blocks, stride bytes apart. x (groups, 8, c, 4): activations. fixes (groups, subs, c). out (c, blocks*16) is added
+// to, so that the sums of a long row may be carried from call to call. Each sum takes one product per scale (two with a
 // minimum), in order of the groups, whatever the shape of the tile.
 func tileGo(f format, blocks, c int, w []byte, stride int, x []int8, fixes []fix, out []float32, groups int) {
 	s := f.spec()
-	words, size := s.quantBytes()/64, s.groupBytes()
+	var buf [8 * 64]byte
 	for b := range blocks {
 		for g := range groups {
-			group := w[b*stride+g*size:][:size]
-			scales, lows := s.factors(group)
+			group := w[b*stride+s.groupAt(g):][:s.groupBytes()]
+			scales, lows := s.factors(w[b*stride+s.headAt(g):], group)
+			quants := s.bytes(group, &buf)
 			for col := range c {
-				var sums [blockRows]int32
-				xs := x[g*s.group*c+col*4:]
-				for u := range words {
-					addWord(&sums, (*[64]byte)(group[u*64:]), (*[4]int8)(xs[u*c*4:]), (*[4]int8)(xs[(u+4*b2i(s.nibbles))*c*4:]), s.nibbles)
-				}
-				fx := fixes[g*c+col]
 				acc := out[(col*blocks+b)*blockRows:][:blockRows]
-				for r := range acc {
-					if s.low {
-						acc[r] += float32(float32(scales[r]*fx.scale) * float32(sums[r]))
-						acc[r] += float32(lows[r] * math.Float32frombits(fx.sum))
-					} else {
-						acc[r] += float32(float32(scales[r]*fx.scale) * float32(sums[r]+int32(fx.sum)))
+				xs := x[g*groupCols*c+col*4:]
+				for sub := range s.subs {
+					var sums [blockRows]int32
+					words := 8 / s.subs
+					for u := sub * words; u < (sub+1)*words; u++ {
+						addWord(&sums, (*[64]byte)(quants[u*64:]), (*[4]int8)(xs[u*c*4:]))
+					}
+					fx := fixes[(g*s.subs+sub)*c+col]
+					for r := range acc {
+						if s.low {
+							acc[r] += float32(float32(scales[sub][r]*fx.scale) * float32(sums[r]))
+							acc[r] += float32(lows[r] * math.Float32frombits(fx.sum))
+						} else {
+							acc[r] += float32(float32(scales[sub][r]*fx.scale) * float32(sums[r]+int32(fx.sum)))
+						}
 					}
 				}
 			}
@@ -135,46 +233,13 @@ func tileGo(f format, blocks, c int, w []byte, stride int, x []int8, fixes []fix
 	}
 }
 
-// factors reads the scales and minima of the 16 rows that follow a group's quants.
-func (s spec) factors(group []byte) (scales, lows [blockRows]float32) {
-	b := group[s.quantBytes():]
-	if s.half {
-		for r := range scales {
-			scales[r] = halfAt(b[2*r:])
-		}
-		return scales, lows
-	}
-	for r := range scales {
-		scales[r] = floatAt(b[4*r:])
-		if s.low {
-			lows[r] = floatAt(b[4*blockRows+4*r:])
-		}
-	}
-	return scales, lows
-}
-
-// floatAt reads the float32 at b[0:4].
-func floatAt(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }
-
-// addWord adds one word (16 rows x 4 columns) times 4 activations to the row sums; nibbles are two such words.
-func addWord(sums *[blockRows]int32, q *[64]byte, x, high *[4]int8, nibbles bool) {
+// addWord adds one word (16 rows x 4 columns) times 4 activations to the row sums.
+func addWord(sums *[blockRows]int32, q *[64]byte, x *[4]int8) {
 	x0, x1, x2, x3 := int32(x[0]), int32(x[1]), int32(x[2]), int32(x[3])
-	if !nibbles {
-		for r := range sums {
-			sums[r] += int32(q[4*r])*x0 + int32(q[4*r+1])*x1 + int32(q[4*r+2])*x2 + int32(q[4*r+3])*x3
-		}
-		return
-	}
-	h0, h1, h2, h3 := int32(high[0]), int32(high[1]), int32(high[2]), int32(high[3])
 	for r := range sums {
-		sums[r] += int32(q[4*r]&15)*x0 + int32(q[4*r+1]&15)*x1 + int32(q[4*r+2]&15)*x2 + int32(q[4*r+3]&15)*x3 +
-			int32(q[4*r]>>4)*h0 + int32(q[4*r+1]>>4)*h1 + int32(q[4*r+2]>>4)*h2 + int32(q[4*r+3]>>4)*h3
+		sums[r] += int32(q[4*r])*x0 + int32(q[4*r+1])*x1 + int32(q[4*r+2])*x2 + int32(q[4*r+3])*x3
 	}
 }
 
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
+func word(b []byte) uint32       { return binary.LittleEndian.Uint32(b) }
+func putWord(b []byte, v uint32) { binary.LittleEndian.PutUint32(b, v) }

@@ -122,6 +122,46 @@ func quantW4Mx1x8AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, 
 //go:noescape
 func quantW4Mx2x8AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
 
+// quantW5x1x1AVX2: 16 rows times 1 columns, added to out (1, 16); see tileGo
+//
+//go:noescape
+func quantW5x1x1AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantW5x1x2AVX2: 16 rows times 2 columns, added to out (2, 16); see tileGo
+//
+//go:noescape
+func quantW5x1x2AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantW5x1x4AVX2: 16 rows times 4 columns, added to out (4, 16); see tileGo
+//
+//go:noescape
+func quantW5x1x4AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantW5x1x1AVX512: 16 rows times 1 columns, added to out (1, 16); see tileGo
+//
+//go:noescape
+func quantW5x1x1AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantW5x1x2AVX512: 16 rows times 2 columns, added to out (2, 16); see tileGo
+//
+//go:noescape
+func quantW5x1x2AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantW5x1x4AVX512: 16 rows times 4 columns, added to out (4, 16); see tileGo
+//
+//go:noescape
+func quantW5x1x4AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantW5x1x8AVX512: 16 rows times 8 columns, added to out (8, 16); see tileGo
+//
+//go:noescape
+func quantW5x1x8AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantW5x2x8AVX512: 32 rows times 8 columns, added to out (8, 32); see tileGo
+//
+//go:noescape
+func quantW5x2x8AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
 // quantW5Mx1x1AVX2: 16 rows times 1 columns, added to out (1, 16); see tileGo
 //
 //go:noescape
@@ -162,45 +202,125 @@ func quantW5Mx1x8AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, 
 //go:noescape
 func quantW5Mx2x8AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
 
-// quantW6x1x1AVX2: 16 rows times 1 columns, added to out (1, 16); see tileGo
+// quantK4x1x1AVX2: 16 rows times 1 columns, added to out (1, 16); see tileGo
 //
 //go:noescape
-func quantW6x1x1AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+func quantK4x1x1AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
 
-// quantW6x1x2AVX2: 16 rows times 2 columns, added to out (2, 16); see tileGo
+// quantK4x1x2AVX2: 16 rows times 2 columns, added to out (2, 16); see tileGo
 //
 //go:noescape
-func quantW6x1x2AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+func quantK4x1x2AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
 
-// quantW6x1x4AVX2: 16 rows times 4 columns, added to out (4, 16); see tileGo
+// quantK4x1x4AVX2: 16 rows times 4 columns, added to out (4, 16); see tileGo
 //
 //go:noescape
-func quantW6x1x4AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+func quantK4x1x4AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
 
-// quantW6x1x1AVX512: 16 rows times 1 columns, added to out (1, 16); see tileGo
+// quantK4x1x1AVX512: 16 rows times 1 columns, added to out (1, 16); see tileGo
 //
 //go:noescape
-func quantW6x1x1AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+func quantK4x1x1AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
 
-// quantW6x1x2AVX512: 16 rows times 2 columns, added to out (2, 16); see tileGo
+// quantK4x1x2AVX512: 16 rows times 2 columns, added to out (2, 16); see tileGo
 //
 //go:noescape
-func quantW6x1x2AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+func quantK4x1x2AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
 
-// quantW6x1x4AVX512: 16 rows times 4 columns, added to out (4, 16); see tileGo
+// quantK4x1x4AVX512: 16 rows times 4 columns, added to out (4, 16); see tileGo
 //
 //go:noescape
-func quantW6x1x4AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+func quantK4x1x4AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
 
-// quantW6x1x8AVX512: 16 rows times 8 columns, added to out (8, 16); see tileGo
+// quantK4x1x8AVX512: 16 rows times 8 columns, added to out (8, 16); see tileGo
 //
 //go:noescape
-func quantW6x1x8AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+func quantK4x1x8AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
 
-// quantW6x2x8AVX512: 32 rows times 8 columns, added to out (8, 32); see tileGo
+// quantK4x2x8AVX512: 32 rows times 8 columns, added to out (8, 32); see tileGo
 //
 //go:noescape
-func quantW6x2x8AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+func quantK4x2x8AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK5x1x1AVX2: 16 rows times 1 columns, added to out (1, 16); see tileGo
+//
+//go:noescape
+func quantK5x1x1AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK5x1x2AVX2: 16 rows times 2 columns, added to out (2, 16); see tileGo
+//
+//go:noescape
+func quantK5x1x2AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK5x1x4AVX2: 16 rows times 4 columns, added to out (4, 16); see tileGo
+//
+//go:noescape
+func quantK5x1x4AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK5x1x1AVX512: 16 rows times 1 columns, added to out (1, 16); see tileGo
+//
+//go:noescape
+func quantK5x1x1AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK5x1x2AVX512: 16 rows times 2 columns, added to out (2, 16); see tileGo
+//
+//go:noescape
+func quantK5x1x2AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK5x1x4AVX512: 16 rows times 4 columns, added to out (4, 16); see tileGo
+//
+//go:noescape
+func quantK5x1x4AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK5x1x8AVX512: 16 rows times 8 columns, added to out (8, 16); see tileGo
+//
+//go:noescape
+func quantK5x1x8AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK5x2x8AVX512: 32 rows times 8 columns, added to out (8, 32); see tileGo
+//
+//go:noescape
+func quantK5x2x8AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK6x1x1AVX2: 16 rows times 1 columns, added to out (1, 16); see tileGo
+//
+//go:noescape
+func quantK6x1x1AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK6x1x2AVX2: 16 rows times 2 columns, added to out (2, 16); see tileGo
+//
+//go:noescape
+func quantK6x1x2AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK6x1x4AVX2: 16 rows times 4 columns, added to out (4, 16); see tileGo
+//
+//go:noescape
+func quantK6x1x4AVX2(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK6x1x1AVX512: 16 rows times 1 columns, added to out (1, 16); see tileGo
+//
+//go:noescape
+func quantK6x1x1AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK6x1x2AVX512: 16 rows times 2 columns, added to out (2, 16); see tileGo
+//
+//go:noescape
+func quantK6x1x2AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK6x1x4AVX512: 16 rows times 4 columns, added to out (4, 16); see tileGo
+//
+//go:noescape
+func quantK6x1x4AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK6x1x8AVX512: 16 rows times 8 columns, added to out (8, 16); see tileGo
+//
+//go:noescape
+func quantK6x1x8AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
+
+// quantK6x2x8AVX512: 32 rows times 8 columns, added to out (8, 32); see tileGo
+//
+//go:noescape
+func quantK6x2x8AVX512(w *byte, stride int, x *int8, fixes *fix, out *float32, groups int)
 
 // quantizeAVX2: quantizeGroup for each group of 32 of x: quants to q, scale and sums to scales
 //
@@ -450,6 +570,22 @@ func quantTile(set Set, f format, blocks, c int, w *byte, stride int, x *int8, f
 		quantW4Mx1x8AVX512(w, stride, x, fixes, out, groups)
 	case int(AVX512)<<24 | int(formatW4M)<<16 | 2<<8 | 8:
 		quantW4Mx2x8AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX2)<<24 | int(formatW5)<<16 | 1<<8 | 1:
+		quantW5x1x1AVX2(w, stride, x, fixes, out, groups)
+	case int(AVX2)<<24 | int(formatW5)<<16 | 1<<8 | 2:
+		quantW5x1x2AVX2(w, stride, x, fixes, out, groups)
+	case int(AVX2)<<24 | int(formatW5)<<16 | 1<<8 | 4:
+		quantW5x1x4AVX2(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatW5)<<16 | 1<<8 | 1:
+		quantW5x1x1AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatW5)<<16 | 1<<8 | 2:
+		quantW5x1x2AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatW5)<<16 | 1<<8 | 4:
+		quantW5x1x4AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatW5)<<16 | 1<<8 | 8:
+		quantW5x1x8AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatW5)<<16 | 2<<8 | 8:
+		quantW5x2x8AVX512(w, stride, x, fixes, out, groups)
 	case int(AVX2)<<24 | int(formatW5M)<<16 | 1<<8 | 1:
 		quantW5Mx1x1AVX2(w, stride, x, fixes, out, groups)
 	case int(AVX2)<<24 | int(formatW5M)<<16 | 1<<8 | 2:
@@ -466,22 +602,54 @@ func quantTile(set Set, f format, blocks, c int, w *byte, stride int, x *int8, f
 		quantW5Mx1x8AVX512(w, stride, x, fixes, out, groups)
 	case int(AVX512)<<24 | int(formatW5M)<<16 | 2<<8 | 8:
 		quantW5Mx2x8AVX512(w, stride, x, fixes, out, groups)
-	case int(AVX2)<<24 | int(formatW6)<<16 | 1<<8 | 1:
-		quantW6x1x1AVX2(w, stride, x, fixes, out, groups)
-	case int(AVX2)<<24 | int(formatW6)<<16 | 1<<8 | 2:
-		quantW6x1x2AVX2(w, stride, x, fixes, out, groups)
-	case int(AVX2)<<24 | int(formatW6)<<16 | 1<<8 | 4:
-		quantW6x1x4AVX2(w, stride, x, fixes, out, groups)
-	case int(AVX512)<<24 | int(formatW6)<<16 | 1<<8 | 1:
-		quantW6x1x1AVX512(w, stride, x, fixes, out, groups)
-	case int(AVX512)<<24 | int(formatW6)<<16 | 1<<8 | 2:
-		quantW6x1x2AVX512(w, stride, x, fixes, out, groups)
-	case int(AVX512)<<24 | int(formatW6)<<16 | 1<<8 | 4:
-		quantW6x1x4AVX512(w, stride, x, fixes, out, groups)
-	case int(AVX512)<<24 | int(formatW6)<<16 | 1<<8 | 8:
-		quantW6x1x8AVX512(w, stride, x, fixes, out, groups)
-	case int(AVX512)<<24 | int(formatW6)<<16 | 2<<8 | 8:
-		quantW6x2x8AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX2)<<24 | int(formatK4)<<16 | 1<<8 | 1:
+		quantK4x1x1AVX2(w, stride, x, fixes, out, groups)
+	case int(AVX2)<<24 | int(formatK4)<<16 | 1<<8 | 2:
+		quantK4x1x2AVX2(w, stride, x, fixes, out, groups)
+	case int(AVX2)<<24 | int(formatK4)<<16 | 1<<8 | 4:
+		quantK4x1x4AVX2(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK4)<<16 | 1<<8 | 1:
+		quantK4x1x1AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK4)<<16 | 1<<8 | 2:
+		quantK4x1x2AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK4)<<16 | 1<<8 | 4:
+		quantK4x1x4AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK4)<<16 | 1<<8 | 8:
+		quantK4x1x8AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK4)<<16 | 2<<8 | 8:
+		quantK4x2x8AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX2)<<24 | int(formatK5)<<16 | 1<<8 | 1:
+		quantK5x1x1AVX2(w, stride, x, fixes, out, groups)
+	case int(AVX2)<<24 | int(formatK5)<<16 | 1<<8 | 2:
+		quantK5x1x2AVX2(w, stride, x, fixes, out, groups)
+	case int(AVX2)<<24 | int(formatK5)<<16 | 1<<8 | 4:
+		quantK5x1x4AVX2(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK5)<<16 | 1<<8 | 1:
+		quantK5x1x1AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK5)<<16 | 1<<8 | 2:
+		quantK5x1x2AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK5)<<16 | 1<<8 | 4:
+		quantK5x1x4AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK5)<<16 | 1<<8 | 8:
+		quantK5x1x8AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK5)<<16 | 2<<8 | 8:
+		quantK5x2x8AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX2)<<24 | int(formatK6)<<16 | 1<<8 | 1:
+		quantK6x1x1AVX2(w, stride, x, fixes, out, groups)
+	case int(AVX2)<<24 | int(formatK6)<<16 | 1<<8 | 2:
+		quantK6x1x2AVX2(w, stride, x, fixes, out, groups)
+	case int(AVX2)<<24 | int(formatK6)<<16 | 1<<8 | 4:
+		quantK6x1x4AVX2(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK6)<<16 | 1<<8 | 1:
+		quantK6x1x1AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK6)<<16 | 1<<8 | 2:
+		quantK6x1x2AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK6)<<16 | 1<<8 | 4:
+		quantK6x1x4AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK6)<<16 | 1<<8 | 8:
+		quantK6x1x8AVX512(w, stride, x, fixes, out, groups)
+	case int(AVX512)<<24 | int(formatK6)<<16 | 2<<8 | 8:
+		quantK6x2x8AVX512(w, stride, x, fixes, out, groups)
 	default:
 		panic("tensor: no kernel for this tile")
 	}

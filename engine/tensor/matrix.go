@@ -32,7 +32,7 @@ type Matrix struct {
 	rows   int
 	cols   int
 	format format
-	packed []byte // (blocks, groups, group bytes); nil where the file's layout is used
+	packed []byte // (blocks, block bytes); nil where the file's layout is used
 	data   []byte // as in the file; nil where packed is used
 }
 
@@ -149,12 +149,12 @@ func (s *Scratch) mulTile(i int) {
 // mulPacked computes the rows of blocks [first, last) from packed weights and the quantised activations in s.
 func (m *Matrix) mulPacked(s *Scratch, out []float32, n, first, last int) {
 	sp := m.format.spec()
-	groups := m.cols / sp.group
-	stride := groups * sp.groupBytes()
+	groups := m.cols / groupCols
+	stride := sp.blockBytes(groups)
 	var sums [8 * 2 * blockRows]float32 // (columns, blocks, 16), of the largest tile
 	for c := 0; c < n; c += m.set.columnsMax() {
 		width := m.set.panelWidth(n - c)
-		x, fixes := s.x[c*m.cols:], s.fixes[c*groups:]
+		x, fixes := s.x[c*m.cols:], s.fixes[c*groups*sp.subs:]
 		for b := first; b < last; {
 			wide := m.set.blocksAtOnce(width, last-b)
 			tile := sums[:width*wide*blockRows]

@@ -68,9 +68,9 @@ func sets() []Set {
 // roundActivations gives x as ActInt8 sees it: each group of 32 rounded to its int8 grid.
 func roundActivations(x []float32) []float64 {
 	out := make([]float64, len(x))
-	for at := 0; at < len(x); at += quantCols {
-		var q [quantCols]int8
-		scale, _, _ := quantizeGroup(&q, (*[quantCols]float32)(x[at:]))
+	for at := 0; at < len(x); at += groupCols {
+		var q [groupCols]int8
+		scale, _, _ := quantizeGroup(&q, (*[groupCols]float32)(x[at:]))
 		for i, v := range q {
 			out[at+i] = float64(scale) * float64(v)
 		}

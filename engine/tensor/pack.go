@@ -1,33 +1,31 @@
 package tensor
 
-import (
-	"encoding/binary"
-	"math"
-)
-
 // pack lays the rows of a quantised matrix out as format.go describes. data holds rows x cols values of t, row by row.
 func pack(t Type, rows, cols int, data []byte) []byte {
 	s := formatOf(t).spec()
 	l, _ := t.layout()
-	groups, size := cols/s.group, s.groupBytes()
+	groups := cols / groupCols
+	size := s.blockBytes(groups)
 	rowBytes := cols / l.values * l.bytes
 	blocks := (rows + blockRows - 1) / blockRows
-	out := make([]byte, blocks*groups*size)
+	out := make([]byte, blocks*size)
 	put := groupPacker(t)
 	for b := range blocks {
+		block := out[b*size:][:size]
 		last := min(blockRows, rows-b*blockRows)
 		for g := range groups {
-			dst := out[(b*groups+g)*size:][:size]
+			head, dst := block[s.headAt(g):], block[s.groupAt(g):][:s.groupBytes()]
 			for r := range last {
-				put(dst, r, data[(b*blockRows+r)*rowBytes:][:rowBytes], g)
+				put(head, dst, r, data[(b*blockRows+r)*rowBytes:][:rowBytes], g)
 			}
 		}
 	}
 	return out
 }
 
-// groupPacker returns the function that writes group g of row (the bytes of one row of the file) as row r of a packed group.
-func groupPacker(t Type) func(dst []byte, r int, row []byte, g int) {
+// groupPacker returns the function that writes group g of row (the bytes of one row of the file) as row r of a packed group
+// and, in the K formats, the factors that lead it.
+func groupPacker(t Type) func(head, dst []byte, r int, row []byte, g int) {
 	switch t {
 	case Q8_0:
 		return packQ8_0
@@ -47,122 +45,128 @@ func groupPacker(t Type) func(dst []byte, r int, row []byte, g int) {
 	return packQ6_K
 }
 
-func word(b []byte) uint32           { return binary.LittleEndian.Uint32(b) }
-func putWord(b []byte, v uint32)     { binary.LittleEndian.PutUint32(b, v) }
-func putFloat(b []byte, v float32)   { putWord(b, math.Float32bits(v)) }
-func putHalfBits(b []byte, s []byte) { b[0], b[1] = s[0], s[1] }
+// putHalf copies a half.
+func putHalf(dst, src []byte) { dst[0], dst[1] = src[0], src[1] }
 
-// putFactors writes the f32 scale and minimum of row r behind the quants of a group.
-func putFactors(dst []byte, quants, r int, scale, low float32) {
-	putFloat(dst[quants+4*r:], scale)
-	putFloat(dst[quants+4*blockRows+4*r:], low)
-}
-
-func packQ8_0(dst []byte, r int, row []byte, g int) {
+func packQ8_0(_, dst []byte, r int, row []byte, g int) {
 	b := row[g*34:][:34]
 	for u := range 8 {
 		putWord(dst[u*64+r*4:], word(b[2+4*u:])^0x80808080)
 	}
-	putHalfBits(dst[512+2*r:], b)
+	putHalf(dst[512+2*r:], b)
 }
 
-func packQ4_0(dst []byte, r int, row []byte, g int) {
+// packNibbles copies 16 bytes whose low nibbles are columns 0-15 and whose high ones are 16-31: the order of ggml's old types.
+func packNibbles(dst []byte, r int, q []byte) {
+	for u := range 4 {
+		putWord(dst[u*64+r*4:], word(q[4*u:]))
+	}
+}
+
+// packFifths puts the fifth bits of 32 columns, column i at bit i of high, in the plane: bit u of byte j is that of column 4u+j.
+func packFifths(dst []byte, r int, high uint32) {
+	var plane uint32
+	for j := range 4 {
+		bits := high >> j & 0x11111111 // columns 4u+j at bits 4u
+		bits = (bits | bits>>3) & 0x03030303
+		bits = (bits | bits>>6) & 0x000f000f
+		bits = (bits | bits>>12) & 0xff
+		plane |= bits << (8 * j)
+	}
+	putWord(dst[256+r*4:], plane)
+}
+
+func packQ4_0(_, dst []byte, r int, row []byte, g int) {
 	b := row[g*18:][:18]
-	for u := range 4 {
-		putWord(dst[u*64+r*4:], word(b[2+4*u:]))
-	}
-	putHalfBits(dst[256+2*r:], b)
+	packNibbles(dst, r, b[2:])
+	putHalf(dst[256+2*r:], b)
 }
 
-func packQ4_1(dst []byte, r int, row []byte, g int) {
+func packQ4_1(_, dst []byte, r int, row []byte, g int) {
 	b := row[g*20:][:20]
-	for u := range 4 {
-		putWord(dst[u*64+r*4:], word(b[4+4*u:]))
-	}
-	putFactors(dst, 256, r, halfAt(b), halfAt(b[2:]))
+	packNibbles(dst, r, b[4:])
+	putHalf(dst[256+2*r:], b)
+	putHalf(dst[288+2*r:], b[2:])
 }
 
-// spread puts 4 bits of high, from bit i on, at the fifth bits of 4 bytes.
-func spread(high uint32, i int) uint32 {
-	high >>= i
-	return high&1<<4 | high&2<<11 | high&4<<18 | high&8<<25
-}
-
-func packQ5_0(dst []byte, r int, row []byte, g int) {
+func packQ5_0(_, dst []byte, r int, row []byte, g int) {
 	b := row[g*22:][:22]
-	high := word(b[2:])
-	for u := range 4 {
-		q := word(b[6+4*u:])
-		putWord(dst[u*64+r*4:], (q&0x0f0f0f0f|spread(high, 4*u))+0x70707070) // q - 16 + 128
-		putWord(dst[(u+4)*64+r*4:], (q>>4&0x0f0f0f0f|spread(high, 16+4*u))+0x70707070)
-	}
-	putHalfBits(dst[512+2*r:], b)
+	packNibbles(dst, r, b[6:])
+	packFifths(dst, r, word(b[2:]))
+	putHalf(dst[320+2*r:], b)
 }
 
-func packQ5_1(dst []byte, r int, row []byte, g int) {
+func packQ5_1(_, dst []byte, r int, row []byte, g int) {
 	b := row[g*24:][:24]
-	high := word(b[4:])
-	for u := range 4 {
-		q := word(b[8+4*u:])
-		putWord(dst[u*64+r*4:], q&0x0f0f0f0f|spread(high, 4*u))
-		putWord(dst[(u+4)*64+r*4:], q>>4&0x0f0f0f0f|spread(high, 16+4*u))
-	}
-	putFactors(dst, 512, r, halfAt(b), halfAt(b[2:]))
+	packNibbles(dst, r, b[8:])
+	packFifths(dst, r, word(b[4:]))
+	putHalf(dst[320+2*r:], b)
+	putHalf(dst[352+2*r:], b[2:])
 }
 
-func packQ4_K(dst []byte, r int, row []byte, g int) {
-	b, j := row[g/8*144:][:144], g%8
-	q := b[16+j/2*32:][:32]
-	shift := j % 2 * 4
+// packHead writes the factors of the scales and of the minima. The minima's are negated, so that they are added.
+func packHead(head []byte, r int, b []byte) {
+	putHalf(head[2*r:], b)
+	putHalf(head[32+2*r:], b[2:])
+	head[32+2*r+1] ^= 0x80
+}
+
+// packHalves makes words of nibbles from 32 bytes that hold the columns of one group in their low (shift 0) or high (4) nibbles.
+func packHalves(dst []byte, r int, q []byte, shift int) {
 	for u := range 4 {
 		low, high := word(q[4*u:])>>shift&0x0f0f0f0f, word(q[16+4*u:])>>shift&0x0f0f0f0f
 		putWord(dst[u*64+r*4:], low|high<<4)
 	}
-	s, m := scaleMinK(j, b[4:16])
-	putFactors(dst, 256, r, halfAt(b)*float32(s), -(halfAt(b[2:]) * float32(m)))
 }
 
-func packQ5_K(dst []byte, r int, row []byte, g int) {
+func packQ4_K(head, dst []byte, r int, row []byte, g int) {
+	b, j := row[g/8*144:][:144], g%8
+	packHead(head, r, b)
+	packHalves(dst, r, b[16+j/2*32:][:32], j%2*4)
+	dst[256+r], dst[272+r] = scaleMinK(j, b[4:16])
+}
+
+func packQ5_K(head, dst []byte, r int, row []byte, g int) {
 	b, j := row[g/8*176:][:176], g%8
-	q, high := b[48+j/2*32:][:32], b[16:48]
-	shift := j % 2 * 4
+	packHead(head, r, b)
+	packHalves(dst, r, b[48+j/2*32:][:32], j%2*4)
+	var plane uint32
 	for u := range 8 {
-		putWord(dst[u*64+r*4:], word(q[4*u:])>>shift&0x0f0f0f0f|word(high[4*u:])>>j&0x01010101<<4)
+		plane |= word(b[16+4*u:]) >> j & 0x01010101 << u
 	}
-	s, m := scaleMinK(j, b[4:16])
-	putFactors(dst, 512, r, halfAt(b)*float32(s), -(halfAt(b[2:]) * float32(m)))
+	putWord(dst[256+r*4:], plane)
+	dst[320+r], dst[336+r] = scaleMinK(j, b[4:16])
 }
 
-func packQ6_K(dst []byte, r int, row []byte, g int) {
-	b, j := row[g/16*210:][:210], g%16
-	half, run := j/8, j/2%4
-	low, high := b[half*64+run%2*32+j%2*16:][:16], b[128+half*32+j%2*16:][:16]
-	for u := range 4 {
-		putWord(dst[u*64+r*4:], word(low[4*u:])>>(run/2*4)&0x0f0f0f0f|word(high[4*u:])>>(2*run)&0x03030303<<4)
+func packQ6_K(head, dst []byte, r int, row []byte, g int) {
+	b, half, run := row[g/8*210:][:210], g%8/4, g%4
+	putHalf(head[2*r:], b[208:])
+	packHalves(dst, r, b[half*64+run%2*32:][:32], run/2*4)
+	var planes [2]uint32
+	for u := range 8 {
+		planes[u/4] |= word(b[128+half*32+4*u:]) >> (2 * run) & 0x03030303 << (2 * (u % 4))
 	}
-	putFloat(dst[256+4*r:], halfAt(b[208:])*float32(int8(b[192+j])))
+	putWord(dst[256+r*4:], planes[0])
+	putWord(dst[320+r*4:], planes[1])
+	dst[384+r], dst[400+r] = b[192+g%8*2], b[192+g%8*2+1]
 }
 
 // unpackRow writes the values of one row of a packed matrix: what Dequantize gives, bit for bit.
 func unpackRow(dst []float32, f format, packed []byte, row int) {
 	s := f.spec()
-	groups, size, quants := len(dst)/s.group, s.groupBytes(), s.quantBytes()
-	b, r := row/blockRows, row%blockRows
-	for g := range groups {
-		group := packed[(b*groups+g)*size:][:size]
-		scales, lows := s.factors(group)
-		for i := range s.group {
-			var q byte
-			if s.nibbles {
-				q = group[i%16/4*64+r*4+i%4] >> (i / 16 * 4) & 15
-			} else {
-				q = group[:quants][i/4*64+r*4+i%4]
-			}
-			v := scales[r] * float32(int32(q)-s.offset)
+	size := s.blockBytes(len(dst) / groupCols)
+	block, r := packed[row/blockRows*size:][:size], row%blockRows
+	var buf [8 * 64]byte
+	for g := range len(dst) / groupCols {
+		group := block[s.groupAt(g):]
+		scales, lows := s.factors(block[s.headAt(g):], group)
+		quants := s.bytes(group, &buf)
+		for i := range groupCols {
+			v := scales[i*s.subs/groupCols][r] * float32(int32(quants[i/4*64+r*4+i%4])-s.offset)
 			if s.low {
 				v = float32(v) + lows[r]
 			}
-			dst[g*s.group+i] = v
+			dst[g*groupCols+i] = v
 		}
 	}
 }

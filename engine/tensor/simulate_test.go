@@ -185,7 +185,11 @@ func (c *processor) scalar(in instruction) {
 		} else {
 			v = c.general[in.args[0]]
 		}
-		if in.op == "SUBQ" {
+		switch in.op {
+		case "MOVQ":
+			c.general[dst] = v
+			return // leaves the flags alone
+		case "SUBQ":
 			v = -v
 		}
 		c.general[dst] += v
@@ -302,17 +306,27 @@ func (c *processor) step(in instruction) {
 		for i := range out {
 			out[i] = one[i%len(one)]
 		}
-	case "VPXORD", "VPXORQ", "VPXOR", "VXORPS", "VPAND", "VPANDD":
+	case "VPXORD", "VPXORQ", "VPXOR", "VXORPS":
 		a, b := src(0), src(1)
 		for i := range out {
-			if out[i] = a[i] ^ b[i]; strings.HasPrefix(op, "VPAND") {
-				out[i] = a[i] & b[i]
-			}
+			out[i] = a[i] ^ b[i]
 		}
-	case "VPSRLW":
+	case "VPAND", "VPANDD":
+		a, b := src(0), src(1)
+		for i := range out {
+			out[i] = a[i] & b[i]
+		}
+	case "VPOR", "VPORD":
+		a, b := src(0), src(1)
+		for i := range out {
+			out[i] = a[i] | b[i]
+		}
+	case "VPSRLW", "VPSLLW":
 		shift, b := int(args[0][1]-'0'), src(1)
 		for i := range n / 2 {
-			put16(out, i, u16(b, i)>>shift)
+			if put16(out, i, u16(b, i)>>shift); op == "VPSLLW" {
+				put16(out, i, u16(b, i)<<shift)
+			}
 		}
 	case "VPSLLD":
 		shift, err := strconv.Atoi(args[0][1:])
@@ -323,6 +337,12 @@ func (c *processor) step(in instruction) {
 	case "VPMOVZXWD":
 		b := c.read(args[0], n/2)
 		words(func(i int) uint32 { return uint32(u16(b, i)) })
+	case "VPMOVZXBD":
+		b := c.read(args[0], n/4)
+		words(func(i int) uint32 { return uint32(b[i]) })
+	case "VPMOVSXBD":
+		b := c.read(args[0], n/4)
+		words(func(i int) uint32 { return uint32(int8(b[i])) })
 	case "VCVTPH2PS":
 		b := c.read(args[0], n/2)
 		words(func(i int) uint32 { return math.Float32bits(f16ToF32(u16(b, i))) })

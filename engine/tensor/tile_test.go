@@ -15,12 +15,7 @@ func rawBytes[T any](s []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(s[0])))
 }
 
-var allFormats = []format{formatW8, formatW4, formatW4M, formatW5M, formatW6}
-
-// largestQuant is the largest unsigned quant that a format stores.
-func largestQuant(f format) int {
-	return map[format]int{formatW8: 255, formatW4: 15, formatW4M: 15, formatW5M: 31, formatW6: 63}[f]
-}
+var allFormats = []format{formatW8, formatW4, formatW4M, formatW5, formatW5M, formatK4, formatK5, formatK6}
 
 // tileCase is the input of one integer tile.
 type tileCase struct {
@@ -37,50 +32,55 @@ type tileCase struct {
 // compared as integers; extreme picks the ends of every range, where a saturating instruction would show.
 func newTileCase(rng *rand.Rand, f format, blocks, c, groups int, whole, extreme bool) tileCase {
 	s := f.spec()
-	k := tileCase{f: f, blocks: blocks, c: c, groups: groups, stride: groups * s.groupBytes()}
-	k.w = make([]byte, blocks*k.stride)
-	most := largestQuant(f)
-	quant := func() byte {
-		if extreme {
-			return byte(most * rng.IntN(2))
-		}
-		return byte(rng.IntN(most + 1))
+	if s.super {
+		groups *= superGroups
 	}
+	k := tileCase{f: f, blocks: blocks, c: c, groups: groups, stride: s.blockBytes(groups)}
+	k.w = make([]byte, blocks*k.stride)
 	factor := func() float32 {
 		if whole {
 			return 1
 		}
 		return float32(rng.NormFloat64() * 0.01)
 	}
-	for g := range blocks * groups {
-		group := k.w[g*s.groupBytes():][:s.groupBytes()]
-		for i := range s.quantBytes() {
-			group[i] = quant()
-			if s.nibbles {
-				group[i] |= quant() << 4
-			}
+	halves := func(b []byte) {
+		for i := 0; i < len(b); i += 2 {
+			binary.LittleEndian.PutUint16(b[i:], f32ToF16(factor()))
 		}
-		for r := range blockRows {
-			if s.half {
-				binary.LittleEndian.PutUint16(group[s.quantBytes()+2*r:], f32ToF16(factor()))
-			} else {
-				putFloat(group[s.quantBytes()+4*r:], factor())
+	}
+	for b := range blocks {
+		block := k.w[b*k.stride:][:k.stride]
+		for g := range groups {
+			group := block[s.groupAt(g):][:s.groupBytes()]
+			for i := range group {
+				group[i] = byte(rng.Uint32())
+				if extreme && i < s.scalesAt() {
+					group[i] = []byte{0, 0x0f, 0xf0, 0xff}[rng.IntN(4)]
+					if s.planes < 0 {
+						group[i] = byte(255 * rng.IntN(2))
+					}
+				}
+				if whole && i >= s.scalesAt() {
+					group[i] &= 3 // so that exact sums stay below 2^24
+				}
 			}
-			if s.low {
-				putFloat(group[s.quantBytes()+4*blockRows+4*r:], factor())
+			if s.super {
+				halves(block[s.headAt(g):][:s.headBytes()])
+			} else {
+				halves(group[s.scalesAt():])
 			}
 		}
 	}
-	k.x, k.fixes = make([]int8, groups*s.group*c), make([]fix, groups*c)
-	for g := range groups {
+	k.x, k.fixes = make([]int8, groups*groupCols*c), make([]fix, groups*s.subs*c)
+	for g := range groups * s.subs {
 		for col := range c {
-			sum := int32(0)
-			for i := range s.group {
+			sum, size := int32(0), groupCols/s.subs
+			for i := range size {
 				v := int8(rng.IntN(255) - 127)
 				if extreme {
 					v = int8(127 - 254*rng.IntN(2))
 				}
-				k.x[g*s.group*c+(i/4*c+col)*4+i%4] = v
+				k.x[g*size*c+(i/4*c+col)*4+i%4] = v
 				sum += int32(v)
 			}
 			fx := fix{scale: abs(factor()), sum: uint32(-s.offset * sum)}
@@ -113,8 +113,7 @@ func (k tileCase) simulated(t *testing.T, set Set) []float32 {
 	c.give("fixes", rawBytes(k.fixes))
 	c.give("out", rawBytes(out))
 	c.params["stride"], c.params["groups"] = uint64(k.stride), uint64(k.groups)
-	names := map[format]string{formatW8: "W8", formatW4: "W4", formatW4M: "W4M", formatW5M: "W5M", formatW6: "W6"}
-	if err := c.run(fmt.Sprintf("quant%sx%dx%d%s", names[k.f], k.blocks, k.c, map[Set]string{AVX2: "AVX2", AVX512: "AVX512"}[set])); err != nil {
+	if err := c.run(fmt.Sprintf("quant%sx%dx%d%s", k.f.spec().name, k.blocks, k.c, map[Set]string{AVX2: "AVX2", AVX512: "AVX512"}[set])); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -148,7 +147,7 @@ func TestIntegerTiles(t *testing.T) {
 				for _, tile := range tilesOf(set) {
 					for round := range 6 {
 						whole, extreme := round < 4, round%2 == 1
-						k := newTileCase(rng, f, tile[0], tile[1], 1+rng.IntN(5), whole, extreme)
+						k := newTileCase(rng, f, tile[0], tile[1], 1+rng.IntN(2), whole, extreme)
 						want := k.reference()
 						got := k.simulated(t, set)
 						compareTile(t, fmt.Sprintf("%v %v simulated", set, tile), got, want, whole)
@@ -246,14 +245,14 @@ func TestSimulatedKernelsAreAll(t *testing.T) {
 	}
 	count := map[string]int{}
 	for name := range p.functions {
-		for _, kind := range []string{"quantW", "dense"} {
+		for _, kind := range []string{"quantW", "quantK", "dense"} {
 			if len(name) > len(kind) && name[:len(kind)] == kind {
 				count[kind]++
 			}
 		}
 	}
-	if want := len(allFormats) * (len(tilesOf(AVX2)) + len(tilesOf(AVX512))); count["quantW"] != want {
-		t.Errorf("%d integer kernels are generated, %d are tested", count["quantW"], want)
+	if want := len(allFormats) * (len(tilesOf(AVX2)) + len(tilesOf(AVX512))); count["quantW"]+count["quantK"] != want {
+		t.Errorf("%d integer kernels are generated, %d are tested", count["quantW"]+count["quantK"], want)
 	}
 	if want := 3 * (4 + 6); count["dense"] != want {
 		t.Errorf("%d dense kernels are generated, %d are tested", count["dense"], want)

@@ -159,24 +159,24 @@ func TestQuantizeGroupsAgree(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(9, 9))
 	const groups = 300
-	x := make([]float32, groups*quantCols)
+	x := make([]float32, groups*groupCols)
 	for g := range groups {
 		size := math.Pow(10, float64(rng.IntN(80)-42))
-		for i := range quantCols {
-			x[g*quantCols+i] = float32(rng.NormFloat64() * size)
+		for i := range groupCols {
+			x[g*groupCols+i] = float32(rng.NormFloat64() * size)
 		}
 		switch g % 20 {
 		case 0:
-			clear(x[g*quantCols:][:quantCols])
+			clear(x[g*groupCols:][:groupCols])
 		case 1:
-			x[g*quantCols+rng.IntN(32)] = float32(math.NaN())
+			x[g*groupCols+rng.IntN(32)] = float32(math.NaN())
 		case 2:
-			x[g*quantCols+rng.IntN(32)] = float32(math.Inf(-1))
+			x[g*groupCols+rng.IntN(32)] = float32(math.Inf(-1))
 		case 3: // ties: multiples of half a step
-			for i := range quantCols {
-				x[g*quantCols+i] = float32(rng.IntN(255)-127) / 2
+			for i := range groupCols {
+				x[g*groupCols+i] = float32(rng.IntN(255)-127) / 2
 			}
-			x[g*quantCols] = 127
+			x[g*groupCols] = 127
 		}
 	}
 	want, wantScales := make([]int8, len(x)), make([]groupScale, groups)

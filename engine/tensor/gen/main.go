@@ -127,12 +127,16 @@ func (a *assembly) constants() {
 	quad("nibbles", 0x0f0f0f0f0f0f0f0f) // the low nibble of each byte
 	quad("ones", 0x0001000100010001)    // int16 ones, to add pairs with VPMADDWD
 	quad("signs", 0x8080808080808080)   // the offset of W8, taken off by XOR
+	quad("upper1", 0x1010101010101010)  // where the upper bit of a 5-bit quant belongs
+	quad("upper2", 0x3030303030303030)  // and the two of a 6-bit one
 	eight := func(name string, bits uint32) {
 		for i := range 4 {
 			a.line("DATA %s<>+%d(SB)/8, $0x%08x%08x", name, 8*i, bits, bits)
 		}
 		a.line("GLOBL %s<>(SB), RODATA|NOPTR, $32", name)
 	}
+	eight("upper18", 0x10101010)
+	eight("upper28", 0x30303030)
 	for _, c := range expConstants {
 		eight(c.name, c.bits)
 	}
