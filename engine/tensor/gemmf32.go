@@ -44,9 +44,12 @@ const (
 	// gemmColumns bounds the packed B that one tile walks over again and again: 48 K values are 192 KB, less than half of the
 	// second-level cache of the machines that we know. More falls out of it; less reads A more often.
 	gemmColumns = 48 << 10
-	// gemmTile is the aim for the work of a tile in multiply-adds: 2 M are some 40 µs, so that two cores share a product evenly
-	// and nobody holds a processor for long. Smaller tiles read more of B for the same work.
-	gemmTile = 2 << 20
+	// gemmTile bounds the work of a tile in multiply-adds: 8 M are some 160 µs, so that nobody holds a processor for long. Smaller
+	// tiles read B more often for the same work: 1 M costs 5 % of the products whose k is long.
+	gemmTile = 8 << 20
+	// gemmShares is the least number of tiles for each thread, where the product has as many panels: with 4, one thread that is
+	// held up delays the others by a quarter of their work at most.
+	gemmShares = 4
 	// The largest register block of any set, for scratch on the stack.
 	gemmRowsMax, gemmColsMax = 12, 32
 )
@@ -83,7 +86,7 @@ func (g *Gemm) Mul(transA, transB bool, m, n, k int, alpha float32, a []float32,
 	extent("C", false, m, n, len(c), ldc)
 	mr, nr := g.set.gemmShape()
 	j := gemmJob{transA: transA, transB: transB, m: m, n: n, k: k, alpha: alpha, beta: beta, a: a, b: b, c: c, lda: lda, ldb: ldb, ldc: ldc, mr: mr, nr: nr}
-	j.cut()
+	j.cut(gemmShares * g.pool.Threads())
 	if j.aPacks > 0 {
 		g.a = gemmGrow(g.a, j.aPacks*mr*k)
 	}
@@ -106,8 +109,8 @@ func gemmGrow(s []float32, n int) []float32 {
 
 func gemmCeil(a, b int) int { return (a + b - 1) / b }
 
-// cut chooses blocks and tiles. Only kBlock influences results, and it depends on k alone.
-func (j *gemmJob) cut() {
+// cut chooses blocks and tiles, tiles of them if there are as many panels. Only kBlock influences results, and it depends on k alone.
+func (j *gemmJob) cut(tiles int) {
 	j.mPanels, j.nPanels = gemmCeil(j.m, j.mr), gemmCeil(j.n, j.nr)
 	j.kBlock = max(1, j.k)
 	if j.k > gemmBlock {
@@ -124,9 +127,7 @@ func (j *gemmJob) cut() {
 	j.tileCols = gemmCeil(j.nPanels, j.colTiles)
 	work := j.mr * j.tileCols * j.nr * max(1, j.k)
 	j.tileRows = min(j.mPanels, max(1, gemmTile/work))
-	for j.tileRows > 1 && gemmCeil(j.mPanels, j.tileRows)*j.colTiles < 8 {
-		j.tileRows = (j.tileRows + 1) / 2
-	}
+	j.tileRows = min(j.tileRows, max(1, j.mPanels*j.colTiles/tiles))
 	j.rowTiles = gemmCeil(j.mPanels, j.tileRows)
 }
 

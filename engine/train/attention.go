@@ -9,7 +9,7 @@ import (
 // headScratch is what one worker needs for attention; at most one for each thread of the pool is in use.
 type headScratch struct {
 	gemm *tensor.Gemm
-	dp   []float32 // (queries, keys): gradient of the probabilities of one head
+	dp   []float32 // (queryBlock, keys): gradient of the probabilities of one head
 }
 
 // views are one block's queries, keys and values, and their strides from row to row.
@@ -53,6 +53,17 @@ func (n *net) attend(b *batch, l int) {
 	})
 }
 
+// queryBlock is the number of queries that attention takes at once, with the keys up to the last of them. Scores above the
+// diagonal are computed for nothing: half of all if a long example were one block. Far fewer queries would pack the keys again
+// for little work; most of weir-mini's examples are one block.
+const queryBlock = 48
+
+// block is one block of a part's queries: rows from to to and the first keys keys.
+func (p part) block(from int) (to, keys int) {
+	to = min(p.rows, from+queryBlock)
+	return to, int(p.at[to-1]) + 1
+}
+
 // attendHead is causal attention of the query heads that share one key head, for one example.
 func (n *net) attendHead(scratch *headScratch, a *activations, in views, p part, kvHead int) {
 	s, hd := n.shape, n.shape.HeadDim()
@@ -60,16 +71,20 @@ func (n *net) attendHead(scratch *headScratch, a *activations, in views, p part,
 	group := s.Heads / s.KVHeads
 	k, v := in.k[p.first*in.ldkv+kvHead*hd:], in.v[p.first*in.ldkv+kvHead*hd:]
 	for head := kvHead * group; head < (kvHead+1)*group; head++ {
-		probs := a.probs[p.probsFirst+head*p.rows*p.n:][:p.rows*p.n]
-		scratch.gemm.Mul(false, true, p.rows, p.n, hd, norm, in.q[p.row*in.ldq+head*hd:], in.ldq, k, in.ldkv, 0, probs, p.n)
-		for i, at := range p.at {
-			row := probs[i*p.n:][:p.n]
-			seen := row[:at+1]
-			sum := expSum(n.set, seen, maximum(n.set, seen))
-			scale(n.set, seen, 1/sum)
-			clear(row[at+1:])
+		all := a.probs[p.probsFirst+head*p.rows*p.n:][:p.rows*p.n]
+		for from := 0; from < p.rows; from += queryBlock {
+			to, keys := p.block(from)
+			probs := all[from*p.n:]
+			scratch.gemm.Mul(false, true, to-from, keys, hd, norm, in.q[(p.row+from)*in.ldq+head*hd:], in.ldq, k, in.ldkv, 0, probs, p.n)
+			for i, at := range p.at[from:to] {
+				row := probs[i*p.n:][:keys]
+				seen := row[:at+1]
+				sum := expSum(n.set, seen, maximum(n.set, seen))
+				scale(n.set, seen, 1/sum)
+				clear(row[at+1:])
+			}
+			scratch.gemm.Mul(false, false, to-from, hd, keys, 1, probs, p.n, v, in.ldkv, 0, a.att[(p.row+from)*s.Dim+head*hd:], s.Dim)
 		}
-		scratch.gemm.Mul(false, false, p.rows, hd, p.n, 1, probs, p.n, v, in.ldkv, 0, a.att[p.row*s.Dim+head*hd:], s.Dim)
 	}
 }
 
@@ -91,24 +106,31 @@ func (n *net) attendHeadBack(scratch *headScratch, a *activations, in, out views
 	norm := float32(1 / math.Sqrt(float64(hd)))
 	group := s.Heads / s.KVHeads
 	kvAt := p.first*in.ldkv + kvHead*hd
-	if cap(scratch.dp) < p.rows*p.n {
-		scratch.dp = make([]float32, p.rows*p.n)
+	if cap(scratch.dp) < queryBlock*p.n {
+		scratch.dp = make([]float32, queryBlock*p.n)
 	}
-	dp := scratch.dp[:p.rows*p.n]
-	var beta float32 // the first head of the group stores, the others add
+	dp := scratch.dp[:queryBlock*p.n]
+	var beta float32 // the first head's last block reaches all keys and stores, everything after it adds
+	if last := p.at[p.rows-1]; int(last)+1 != p.n {
+		panic("train: an example's last token predicts nothing") // pack ends each example with one that does
+	}
 	for head := kvHead * group; head < (kvHead+1)*group; head++ {
-		probs := a.probs[p.probsFirst+head*p.rows*p.n:][:p.rows*p.n]
-		datt := n.datt[p.row*s.Dim+head*hd:]
-		scratch.gemm.Mul(true, false, p.n, hd, p.rows, 1, probs, p.n, datt, s.Dim, beta, out.v[kvAt:], in.ldkv)
-		scratch.gemm.Mul(false, true, p.rows, p.n, hd, 1, datt, s.Dim, in.v[kvAt:], in.ldkv, 0, dp, p.n)
-		for i, at := range p.at {
-			row, d := probs[i*p.n:][:at+1], dp[i*p.n:][:p.n]
-			softmaxBack(n.set, d[:at+1], row, dot(n.set, row, d))
-			clear(d[at+1:])
+		all := a.probs[p.probsFirst+head*p.rows*p.n:][:p.rows*p.n]
+		for from := (p.rows - 1) / queryBlock * queryBlock; from >= 0; from -= queryBlock {
+			to, keys := p.block(from)
+			rows, probs := to-from, all[from*p.n:]
+			datt := n.datt[(p.row+from)*s.Dim+head*hd:]
+			scratch.gemm.Mul(true, false, keys, hd, rows, 1, probs, p.n, datt, s.Dim, beta, out.v[kvAt:], in.ldkv)
+			scratch.gemm.Mul(false, true, rows, keys, hd, 1, datt, s.Dim, in.v[kvAt:], in.ldkv, 0, dp, keys)
+			for i, at := range p.at[from:to] {
+				row, d := probs[i*p.n:][:at+1], dp[i*keys:][:keys]
+				softmaxBack(n.set, d[:at+1], row, dot(n.set, row, d))
+				clear(d[at+1:])
+			}
+			qAt := (p.row+from)*in.ldq + head*hd
+			scratch.gemm.Mul(false, false, rows, hd, keys, norm, dp, keys, in.k[kvAt:], in.ldkv, 0, out.q[qAt:], in.ldq)
+			scratch.gemm.Mul(true, false, keys, hd, rows, norm, dp, keys, in.q[qAt:], in.ldq, beta, out.k[kvAt:], in.ldkv)
+			beta = 1
 		}
-		qAt := p.row*in.ldq + head*hd
-		scratch.gemm.Mul(false, false, p.rows, hd, p.n, norm, dp, p.n, in.k[kvAt:], in.ldkv, 0, out.q[qAt:], in.ldq)
-		scratch.gemm.Mul(true, false, p.n, hd, p.rows, norm, dp, p.n, in.q[qAt:], in.ldq, beta, out.k[kvAt:], in.ldkv)
-		beta = 1
 	}
 }
