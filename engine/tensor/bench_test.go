@@ -120,6 +120,45 @@ func BenchmarkBandwidth(b *testing.B) {
 	}
 }
 
+// BenchmarkSmall multiplies a matrix of the size that weir-mini has: here the way to the kernel counts as much as the kernel.
+func BenchmarkSmall(b *testing.B) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	p := NewPool(2)
+	defer p.Close()
+	for _, set := range sets() {
+		for _, n := range []int{1, 8} {
+			b.Run(fmt.Sprintf("%v/384x128/n=%d", set, n), func(b *testing.B) {
+				m, err := NewMatrix(set, Q8_0, 384, 128, randomBlocks(rng, Q8_0, 384*128), ActInt8)
+				if err != nil {
+					b.Fatal(err)
+				}
+				x, out := randomFloats(rng, n*128), make([]float32, n*384)
+				var s Scratch
+				for b.Loop() {
+					m.Mul(p, &s, out, x, n)
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkRow unpacks a row of an embedding.
+func BenchmarkRow(b *testing.B) {
+	rng := rand.New(rand.NewPCG(6, 6))
+	for _, t := range []Type{F16, Q8_0, Q4_K, Q6_K} {
+		b.Run(t.String(), func(b *testing.B) {
+			m, err := NewMatrix(Go, t, 16, 2048, randomBlocks(rng, t, 16*2048), ActInt8)
+			if err != nil {
+				b.Fatal(err)
+			}
+			dst := make([]float32, 2048)
+			for b.Loop() {
+				m.Row(dst, 3)
+			}
+		})
+	}
+}
+
 func BenchmarkPack(b *testing.B) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	for _, t := range []Type{Q8_0, Q4_0, Q4_K, Q5_K, Q6_K} {

@@ -145,25 +145,39 @@ func (s spec) blockBytes(groups int) int {
 	return groups/superGroups*s.headBytes() + groups*s.groupBytes()
 }
 
-// factors computes the scale (of each sub-group) and the minimum of the 16 rows of a group.
-func (s spec) factors(head, group []byte) (scales [2][blockRows]float32, lows [blockRows]float32) {
-	at, low := group[s.scalesAt():], group[s.lowsAt():]
-	for r := range blockRows {
-		switch {
-		case s.super && s.subs == 2: // K6: signed bytes
-			d := halfAt(head[2*r:])
-			scales[0][r], scales[1][r] = d*float32(int8(at[r])), d*float32(int8(at[blockRows+r]))
-		case s.super:
-			scales[0][r] = halfAt(head[2*r:]) * float32(at[r])
-			lows[r] = halfAt(head[2*blockRows+2*r:]) * float32(low[r])
-		default:
-			scales[0][r] = halfAt(at[2*r:])
-			if s.low {
-				lows[r] = halfAt(low[2*r:])
-			}
+// factors computes the scale (of each sub-group) and the minimum of row r of a group.
+func (s spec) factors(head, group []byte, r int) (scales [2]float32, low float32) {
+	at, lows := group[s.scalesAt():], group[s.lowsAt():]
+	switch {
+	case s.super && s.subs == 2: // K6: signed bytes
+		d := halfAt(head[2*r:])
+		scales[0], scales[1] = d*float32(int8(at[r])), d*float32(int8(at[blockRows+r]))
+	case s.super:
+		scales[0] = halfAt(head[2*r:]) * float32(at[r])
+		low = halfAt(head[2*blockRows+2*r:]) * float32(lows[r])
+	default:
+		scales[0] = halfAt(at[2*r:])
+		if s.low {
+			low = halfAt(lows[2*r:])
 		}
 	}
-	return scales, lows
+	return scales, low
+}
+
+// quant is the unsigned quant of row r and column i of a group.
+func (s spec) quant(group []byte, r, i int) byte {
+	u, at := i/4, r*4+i%4
+	if s.planes < 0 {
+		return group[u*64+at]
+	}
+	q := group[u%4*64+at] >> (u / 4 * 4) & 15
+	switch s.planes {
+	case 1:
+		q |= group[256+at] >> u & 1 << 4
+	case 2:
+		q |= group[256+u/4*64+at] >> (2 * (u % 4)) & 3 << 4
+	}
+	return q
 }
 
 // bytes gives the quants of a group as 8 words of bytes: the group itself, or buf filled from nibbles and planes.
@@ -204,10 +218,14 @@ type fix struct {
 func tileGo(f format, blocks, c int, w []byte, stride int, x []int8, fixes []fix, out []float32, groups int) {
 	s := f.spec()
 	var buf [8 * 64]byte
+	var scales [blockRows][2]float32
+	var lows [blockRows]float32
 	for b := range blocks {
 		for g := range groups {
 			group := w[b*stride+s.groupAt(g):][:s.groupBytes()]
-			scales, lows := s.factors(w[b*stride+s.headAt(g):], group)
+			for r := range blockRows {
+				scales[r], lows[r] = s.factors(w[b*stride+s.headAt(g):], group, r)
+			}
 			quants := s.bytes(group, &buf)
 			for col := range c {
 				acc := out[(col*blocks+b)*blockRows:][:blockRows]
@@ -221,10 +239,10 @@ func tileGo(f format, blocks, c int, w []byte, stride int, x []int8, fixes []fix
 					fx := fixes[(g*s.subs+sub)*c+col]
 					for r := range acc {
 						if s.low {
-							acc[r] += float32(float32(scales[sub][r]*fx.scale) * float32(sums[r]))
+							acc[r] += float32(float32(scales[r][sub]*fx.scale) * float32(sums[r]))
 							acc[r] += float32(lows[r] * math.Float32frombits(fx.sum))
 						} else {
-							acc[r] += float32(float32(scales[sub][r]*fx.scale) * float32(sums[r]+int32(fx.sum)))
+							acc[r] += float32(float32(scales[r][sub]*fx.scale) * float32(sums[r]+int32(fx.sum)))
 						}
 					}
 				}

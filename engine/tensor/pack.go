@@ -156,15 +156,13 @@ func unpackRow(dst []float32, f format, packed []byte, row int) {
 	s := f.spec()
 	size := s.blockBytes(len(dst) / groupCols)
 	block, r := packed[row/blockRows*size:][:size], row%blockRows
-	var buf [8 * 64]byte
 	for g := range len(dst) / groupCols {
-		group := block[s.groupAt(g):]
-		scales, lows := s.factors(block[s.headAt(g):], group)
-		quants := s.bytes(group, &buf)
+		group := block[s.groupAt(g):][:s.groupBytes()]
+		scales, low := s.factors(block[s.headAt(g):], group, r)
 		for i := range groupCols {
-			v := scales[i*s.subs/groupCols][r] * float32(int32(quants[i/4*64+r*4+i%4])-s.offset)
+			v := scales[i*s.subs/groupCols] * float32(int32(s.quant(group, r, i))-s.offset)
 			if s.low {
-				v = float32(v) + lows[r]
+				v = float32(v) + low
 			}
 			dst[g*groupCols+i] = v
 		}
