@@ -61,21 +61,26 @@ func (a *assembly) dense(i isa, typ string, R, C int) {
 	for c := range C {
 		for r := range R {
 			j := (r*C + c) * parts
-			if i == avx512 {
-				// VEXTRACTF128 cannot name the upper 16 registers; these can.
-				a.op("VEXTRACTF64X4 $1, %s, %s", z(j), y(free))
-				a.op("VADDPS %s, %s, %s", y(free), y(j), y(j))
-				a.op("VEXTRACTF32X4 $1, %s, %s", y(j), x(free))
-			} else {
-				a.op("VADDPS %s, %s, %s", y(j+1), y(j), y(j))
-				a.op("VEXTRACTF128 $1, %s, %s", y(j), x(free))
-			}
-			a.op("VADDPS %s, %s, %s", x(free), x(j), x(j))
-			a.lastFour(j, free)
+			a.addLanes(i, j, free)
 			a.op("VMOVSS %s, %d(DI)", x(j), (c*R+r)*4)
 		}
 	}
 	a.ret()
+}
+
+// addLanes adds the 16 lanes of the sum in register j (on AVX2 j and j+1) into X<j>; register t is overwritten.
+func (a *assembly) addLanes(i isa, j, t int) {
+	if i == avx512 {
+		// VEXTRACTF128 cannot name the upper 16 registers; these can.
+		a.op("VEXTRACTF64X4 $1, %s, %s", z(j), y(t))
+		a.op("VADDPS %s, %s, %s", y(t), y(j), y(j))
+		a.op("VEXTRACTF32X4 $1, %s, %s", y(j), x(t))
+	} else {
+		a.op("VADDPS %s, %s, %s", y(j+1), y(j), y(j))
+		a.op("VEXTRACTF128 $1, %s, %s", y(j), x(t))
+	}
+	a.op("VADDPS %s, %s, %s", x(t), x(j), x(j))
+	a.lastFour(j, t)
 }
 
 // lastFour adds the four lanes of X<j> to its first, by halves; X<t> is overwritten.

@@ -12,6 +12,15 @@ import (
 )
 
 func main() {
+	for name, text := range generate() {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			panic(err) // a tool for the developer at the keyboard: the stack says enough
+		}
+	}
+}
+
+// generate writes all kernels and returns the text of each file.
+func generate() map[string]string {
 	a := &assembly{}
 	a.constants()
 	for _, f := range forms {
@@ -34,11 +43,7 @@ func main() {
 		}
 	}
 	a.vectors()
-	for name, text := range map[string]string{"kern_amd64.s": a.text.String(), "kern_amd64.go": a.declarations()} {
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			panic(err) // a tool for the developer at the keyboard: the stack says enough
-		}
-	}
+	return map[string]string{"kern_amd64.s": a.text.String(), "kern_amd64.go": a.declarations()}
 }
 
 // assembly collects the text of the kernels and what the Go side has to know of them.
