@@ -1,18 +1,28 @@
 package train
 
-import "math"
+import (
+	"math"
+	"math/cmplx"
+)
 
 // twin is the same model in float64, token by token and with nothing shared: slow, and easy to see right.
 type twin struct {
 	shape   Shape
 	layout  layout
 	weights []float64
+	turns   []complex128 // (context, headDim/2)
 }
 
 func newTwin(s Shape, weights []float32) *twin {
 	t := &twin{shape: s, layout: newLayout(s), weights: make([]float64, len(weights))}
 	for i, w := range weights {
 		t.weights[i] = float64(w)
+	}
+	for place := range s.Context {
+		for i := 0; i < s.HeadDim(); i += 2 {
+			angle := float64(place) * math.Pow(float64(s.RopeTheta), -float64(i)/float64(s.HeadDim()))
+			t.turns = append(t.turns, cmplx.Rect(1, angle))
+		}
 	}
 	return t
 }
@@ -45,10 +55,8 @@ func (t *twin) rope(x []float64, place int) {
 	hd := t.shape.HeadDim()
 	for h := 0; h < len(x); h += hd {
 		for i := 0; i < hd; i += 2 {
-			angle := float64(place) * math.Pow(float64(t.shape.RopeTheta), -float64(i)/float64(hd))
-			a, b := x[h+i], x[h+i+1]
-			x[h+i] = a*math.Cos(angle) - b*math.Sin(angle)
-			x[h+i+1] = a*math.Sin(angle) + b*math.Cos(angle)
+			v := complex(x[h+i], x[h+i+1]) * t.turns[(place*hd+i)/2]
+			x[h+i], x[h+i+1] = real(v), imag(v)
 		}
 	}
 }
