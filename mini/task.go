@@ -79,7 +79,7 @@ func manner(d *dice, text string) string {
 		text = lowerFirst(text)
 	}
 	if d.percent(30) {
-		text = strings.TrimRight(text, "?.")
+		text = strings.TrimRight(text, "?. ")
 	}
 	return text
 }

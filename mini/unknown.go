@@ -29,7 +29,7 @@ var unknownPhrasings = []string{
 var beyondPhrasings = []string{
 	"What is {x} + {y}?", "{x} + {y}", "{x}+{y}", "{x} - {y}", "{x}-{y}", "What is {x} - {y}?", "Add {x} and {y}.", "What is {x} plus {y}?",
 	"What is {p} x {q}?", "{p} * {q}", "{p} x {q}", "{p}*{q}", "What is {p} times {q}?", "Multiply {p} by {q}.",
-	"What is {x} minus {y}?", "Subtract {y} from {x}.",
+	"What is {x} minus {y}?", "Subtract {y} from {x}.", "{z} / {q}", "What is {z} divided by {q}?", "Divide {z} by {q}.",
 }
 
 var (
@@ -54,7 +54,7 @@ func drawUnknown(d *dice) Question {
 		if d.percent(50) {
 			x, y, p, q = max(x, y), min(x, y), q, p
 		}
-		text := manner(d, fill(pick(d, beyondPhrasings), "x", strconv.Itoa(x), "y", strconv.Itoa(y), "p", strconv.Itoa(p), "q", strconv.Itoa(q)))
+		text := manner(d, fill(pick(d, beyondPhrasings), "x", strconv.Itoa(x), "y", strconv.Itoa(y), "p", strconv.Itoa(p), "q", strconv.Itoa(q), "z", strconv.Itoa(d.between(145, 999))))
 		return Question{Text: text, Answer: beyondAnswer, Key: wording(text)}
 	}
 	text := manner(d, fill(pick(d, unknownPhrasings), "person", properName(d, names), "country", pick(d, countries), "city", properName(d, cities),
