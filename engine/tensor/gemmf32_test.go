@@ -147,6 +147,30 @@ func TestGemmF32Invariance(t *testing.T) {
 	}
 }
 
+// The packing of every vector set runs wherever AVX2 does, also for the register block of AVX-512.
+func TestGemmF32Packing(t *testing.T) {
+	t.Parallel()
+	if len(gemmSets(t)) == 1 {
+		t.Skip("this machine has no vector kernels")
+	}
+	r := rand.New(rand.NewPCG(7, 8))
+	for _, set := range []Set{AVX2, AVX512} {
+		mr, nr := set.gemmShape()
+		for _, pad := range []int{mr, nr} {
+			for width := 1; width <= pad; width++ {
+				k, ld := 1+r.IntN(9), width+r.IntN(3)
+				src := gemmRandom(r, (k-1)*ld+width)
+				got, want := gemmRandom(r, k*pad), gemmRandom(r, k*pad)
+				set.gemmPackRows(got, src, ld, k, width, pad)
+				gemmPackRowsGo(want, src, ld, k, width, pad)
+				if !slices.Equal(got, want) {
+					t.Fatalf("%v packs %d rows of %d of %d otherwise than plain Go", set, k, width, pad)
+				}
+			}
+		}
+	}
+}
+
 func TestGemmF32Empty(t *testing.T) {
 	t.Parallel()
 	c := []float32{1, 2, 3, 4}
