@@ -266,7 +266,7 @@ func (q *schedule) takeShared(s *Sequence) {
 		s.computed += size
 		q.reused += uint64(size)
 		if !s.again {
-			s.cached.Store(int64(min(s.computed, s.promptLen)))
+			s.cached.Add(int64(size))
 		}
 	}
 }

@@ -90,7 +90,7 @@ func naiveProbabilities(r *Request, end, generated []int32, logits []float32) []
 func TestSamplingFollowsTheDefinition(t *testing.T) {
 	t.Parallel()
 	const vocab, sweep = 40, 2000
-	for seed := range uint64(300) {
+	for seed := range uint64(100) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		pick := func(v float32) float32 { // off in half of the cases
 			if rng.IntN(2) == 0 {
