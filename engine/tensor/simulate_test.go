@@ -22,9 +22,30 @@ type program struct {
 }
 
 type instruction struct {
-	label string
-	op    string
-	args  []string
+	label     string // of a line that is one
+	op        string
+	broadcast bool // the first operand is four bytes, repeated
+	args      []operand
+}
+
+func (in instruction) String() string {
+	var args []string
+	for _, a := range in.args {
+		args = append(args, a.text)
+	}
+	return in.op + " " + strings.Join(args, ", ")
+}
+
+// operand is a vector register, a general register, a number, a constant, a parameter, a label or memory.
+type operand struct {
+	text        string
+	vector      int // register number, -1 for others
+	width       int // of the vector register, in bytes
+	number      int // of $number, or the displacement of memory
+	base, index string
+	scale       uint64
+	constant    []byte
+	param       string
 }
 
 // loadProgram parses the file once for all tests.
@@ -52,10 +73,11 @@ var loadProgram = sync.OnceValues(func() (*program, error) {
 			p.functions[current] = append(p.functions[current], instruction{label: strings.TrimSuffix(line, ":")})
 		default:
 			op, rest, _ := strings.Cut(line, " ")
-			in := instruction{op: op}
+			in := instruction{}
+			in.op, in.broadcast = strings.CutSuffix(op, ".BCST")
 			for _, arg := range strings.Split(rest, ",") {
 				if arg = strings.TrimSpace(arg); arg != "" {
-					in.args = append(in.args, arg)
+					in.args = append(in.args, p.operand(arg))
 				}
 			}
 			p.functions[current] = append(p.functions[current], in)
@@ -63,6 +85,38 @@ var loadProgram = sync.OnceValues(func() (*program, error) {
 	}
 	return p, nil
 })
+
+// operand decodes one operand. What it cannot read stays text and faults when it is used.
+func (p *program) operand(text string) operand {
+	o := operand{text: text, vector: -1, scale: 1}
+	number := func(s string) int {
+		v, err := strconv.ParseInt(s, 0, 64)
+		if err != nil {
+			return 0
+		}
+		return int(v)
+	}
+	name, _, symbol := strings.Cut(text, "<>")
+	switch {
+	case symbol:
+		o.constant = p.constants[name]
+	case strings.HasSuffix(text, "(FP)"):
+		o.param, _, _ = strings.Cut(text, "+")
+	case text[0] == '$':
+		o.number = number(text[1:])
+	case strings.Contains("XYZ", text[:1]) && len(text) > 1 && text[1] >= '0' && text[1] <= '9':
+		o.vector, o.width = number(text[1:]), map[byte]int{'X': 16, 'Y': 32, 'Z': 64}[text[0]]
+	case strings.Contains(text, "("):
+		displacement, rest, _ := strings.Cut(text, "(")
+		o.number = number(displacement)
+		base, rest, _ := strings.Cut(rest, ")")
+		o.base = base
+		if index, scale, ok := strings.Cut(strings.Trim(rest, "()"), "*"); ok {
+			o.index, o.scale = index, uint64(number(scale))
+		}
+	}
+	return o
+}
 
 // segment is memory that a kernel may touch.
 type segment struct {
@@ -78,6 +132,7 @@ type processor struct {
 	last    int64 // the result that the next jump looks at
 	memory  []segment
 	params  map[string]uint64
+	repeat  [64]byte // a broadcast operand
 }
 
 func newProcessor(t *testing.T) *processor {
@@ -105,7 +160,7 @@ func (c *processor) at(address uint64, n int) []byte {
 	panic(fmt.Sprintf("access of %d bytes at %#x outside what the kernel was given", n, address))
 }
 
-// run executes a function to its RET. A fault panics with the instruction.
+// run executes a function to its RET. A fault becomes an error that names the instruction.
 func (c *processor) run(name string) (err error) {
 	code, ok := c.p.functions[name]
 	if !ok {
@@ -118,13 +173,13 @@ func (c *processor) run(name string) (err error) {
 		}
 	}()
 	for ; ; pc++ {
-		in := code[pc]
+		in := &code[pc]
 		switch in.op {
 		case "RET":
 			return nil
 		case "JNZ", "JG":
 			if in.op == "JNZ" && c.last != 0 || in.op == "JG" && c.last > 0 {
-				for pc = 0; code[pc].label != in.args[0]; pc++ {
+				for pc = 0; code[pc].label != in.args[0].text; pc++ {
 				}
 			}
 		case "", "VZEROUPPER", "PREFETCHT0":
@@ -136,115 +191,89 @@ func (c *processor) run(name string) (err error) {
 	}
 }
 
-// address computes off(BASE)(INDEX*SCALE).
-func (c *processor) address(arg string) uint64 {
-	parts := strings.FieldsFunc(arg, func(r rune) bool { return r == '(' || r == ')' })
-	sum := uint64(0)
-	for _, part := range parts {
-		if v, err := strconv.Atoi(part); err == nil {
-			sum += uint64(v)
-			continue
-		}
-		reg, scale, _ := strings.Cut(part, "*")
-		n := uint64(1)
-		if scale != "" {
-			n = uint64(scale[0] - '0')
-		}
-		v, ok := c.general[reg]
-		if !ok {
-			panic("register " + reg + " was never set")
-		}
-		sum += v * n
+// register reads a general register, which must have been set.
+func (c *processor) register(name string) uint64 {
+	v, ok := c.general[name]
+	if !ok {
+		panic("register " + name + " was never set")
+	}
+	return v
+}
+
+// address computes number(BASE)(INDEX*SCALE).
+func (c *processor) address(o *operand) uint64 {
+	sum := uint64(o.number) + c.register(o.base)
+	if o.index != "" {
+		sum += c.register(o.index) * o.scale
 	}
 	return sum
 }
 
-func (c *processor) scalar(in instruction) {
-	dst := in.args[len(in.args)-1]
-	switch {
-	case in.op == "LEAQ":
-		c.general[dst] = c.address(in.args[0])
-	case strings.HasSuffix(in.args[0], "(FP)"):
-		name, _, _ := strings.Cut(in.args[0], "+")
-		v, ok := c.params[name]
+func (c *processor) scalar(in *instruction) {
+	from, dst := &in.args[0], in.args[len(in.args)-1].text
+	if in.op == "LEAQ" {
+		c.general[dst] = c.address(from)
+		return
+	}
+	v := uint64(from.number)
+	if from.param != "" {
+		p, ok := c.params[from.param]
 		if !ok {
-			panic("no parameter " + name)
+			panic("no parameter " + from.param)
 		}
+		v = p
+	} else if from.text[0] != '$' {
+		v = c.register(from.text)
+	}
+	switch in.op {
+	case "MOVQ":
 		c.general[dst] = v
-	case in.op == "DECQ":
+		return // leaves the flags alone
+	case "DECQ":
 		c.general[dst]--
-		c.last = int64(c.general[dst])
-	default:
-		v := uint64(0)
-		if imm, ok := strings.CutPrefix(in.args[0], "$"); ok {
-			n, err := strconv.Atoi(imm)
-			if err != nil {
-				panic(err)
-			}
-			v = uint64(n)
-		} else {
-			v = c.general[in.args[0]]
-		}
-		switch in.op {
-		case "MOVQ":
-			c.general[dst] = v
-			return // leaves the flags alone
-		case "SUBQ":
-			v = -v
-		}
+	case "SUBQ":
+		c.general[dst] -= v
+	case "ADDQ":
 		c.general[dst] += v
-		c.last = int64(c.general[dst])
 	}
+	c.last = int64(c.general[dst])
 }
 
-// width is the number of bytes of a vector register name.
-func width(reg string) int { return map[byte]int{'X': 16, 'Y': 32, 'Z': 64}[reg[0]] }
-
-func isVector(arg string) bool {
-	return strings.Contains("XYZ", arg[:1]) && len(arg) > 1 && arg[1] >= '0' && arg[1] <= '9'
-}
-
-// read fetches n bytes of an operand: a register, a constant or memory.
-func (c *processor) read(arg string, n int) []byte {
-	if isVector(arg) {
-		i, err := strconv.Atoi(arg[1:])
-		if err != nil {
-			panic(err)
-		}
-		return append([]byte(nil), c.vector[i][:n]...)
+// read gives n bytes of an operand: a register, a constant or memory.
+func (c *processor) read(o *operand, n int) []byte {
+	switch {
+	case o.vector >= 0:
+		return c.vector[o.vector][:n]
+	case o.constant != nil:
+		return o.constant[:n]
 	}
-	if name, _, ok := strings.Cut(arg, "<>"); ok {
-		return c.p.constants[name][:n]
-	}
-	return c.at(c.address(arg), n)
+	return c.at(c.address(o), n)
 }
 
 // write stores b: to memory, or to a register, whose upper part becomes zero as VEX and EVEX encodings make it.
-func (c *processor) write(arg string, b []byte) {
-	if !isVector(arg) {
-		copy(c.at(c.address(arg), len(b)), b)
+func (c *processor) write(o *operand, b []byte) {
+	if o.vector < 0 {
+		copy(c.at(c.address(o), len(b)), b)
 		return
 	}
-	i, err := strconv.Atoi(arg[1:])
-	if err != nil {
-		panic(err)
-	}
-	c.vector[i] = [64]byte{}
-	copy(c.vector[i][:], b)
+	n := copy(c.vector[o.vector][:], b)
+	clear(c.vector[o.vector][n:])
 }
 
-func u16(b []byte, i int) uint16        { return binary.LittleEndian.Uint16(b[2*i:]) }
-func u32(b []byte, i int) uint32        { return binary.LittleEndian.Uint32(b[4*i:]) }
-func f32(b []byte, i int) float32       { return math.Float32frombits(u32(b, i)) }
-func put16(b []byte, i int, v uint16)   { binary.LittleEndian.PutUint16(b[2*i:], v) }
-func put32(b []byte, i int, v uint32)   { binary.LittleEndian.PutUint32(b[4*i:], v) }
-func putF32(b []byte, i int, v float32) { put32(b, i, math.Float32bits(v)) }
-func saturate16(v int32) uint16         { return uint16(max(-32768, min(32767, v))) }
-func dotBytes(u []byte, s []byte) int32 {
-	return int32(u[0])*int32(int8(s[0])) + int32(u[1])*int32(int8(s[1]))
+func u16(b []byte, i int) uint16      { return binary.LittleEndian.Uint16(b[2*i:]) }
+func u32(b []byte, i int) uint32      { return binary.LittleEndian.Uint32(b[4*i:]) }
+func f32(b []byte, i int) float32     { return math.Float32frombits(u32(b, i)) }
+func put16(b []byte, i int, v uint16) { binary.LittleEndian.PutUint16(b[2*i:], v) }
+func put32(b []byte, i int, v uint32) { binary.LittleEndian.PutUint32(b[4*i:], v) }
+func saturate16(v int32) uint16       { return uint16(max(-32768, min(32767, v))) }
+
+// pairBytes is u[0]*s[0] + u[1]*s[1] of unsigned and signed bytes from 2i on, pairWords the same of signed words.
+func pairBytes(u, s []byte, i int) int32 {
+	return int32(u[2*i])*int32(int8(s[2*i])) + int32(u[2*i+1])*int32(int8(s[2*i+1]))
 }
-func dotWords(a, b []byte, i int) uint32 {
-	return uint32(int32(int16(u16(a, i)))*int32(int16(u16(b, i))) + int32(int16(u16(a, i+1)))*int32(int16(u16(b, i+1))))
+
+func pairWords(a, b []byte, i int) uint32 {
+	return uint32(int32(int16(u16(a, 2*i)))*int32(int16(u16(b, 2*i))) + int32(int16(u16(a, 2*i+1)))*int32(int16(u16(b, 2*i+1))))
 }
 
 // fma32 is a*b+c rounded once: the product is exact in float64, the sum is rounded to odd there, which leaves the last
@@ -267,44 +296,46 @@ func fma32(a, b, c float32) float32 {
 // step executes a vector instruction. Operands are in Go's order: sources from last to first, then the destination.
 //
 // Long: a flat switch over the instructions that the kernels use.
-func (c *processor) step(in instruction) {
-	op, broadcast := strings.CutSuffix(in.op, ".BCST")
-	args := in.args
-	dst := args[len(args)-1]
-	n := 0
-	for _, a := range args {
-		if isVector(a) {
-			n = max(n, width(a))
+func (c *processor) step(in *instruction) {
+	dst := &in.args[len(in.args)-1]
+	n := dst.width
+	for i := range in.args {
+		if in.args[i].vector >= 0 && (dst.vector < 0 || strings.HasPrefix(in.op, "VEXTRACT")) {
+			n = max(n, in.args[i].width)
 		}
 	}
-	if isVector(dst) && !strings.HasPrefix(op, "VEXTRACT") {
-		n = width(dst)
-	}
-	out := make([]byte, n)
+	var space [64]byte
+	out := space[:n]
 	src := func(i int) []byte {
-		if i == 0 && broadcast {
-			one, b := c.read(args[0], 4), []byte(nil)
-			for len(b) < n {
-				b = append(b, one...)
+		if i == 0 && in.broadcast {
+			one := c.read(&in.args[0], 4)
+			for j := range n {
+				c.repeat[j] = one[j%4]
 			}
-			return b
+			return c.repeat[:n]
 		}
-		return c.read(args[i], n)
+		return c.read(&in.args[i], n)
 	}
 	words := func(f func(i int) uint32) {
 		for i := range n / 4 {
 			put32(out, i, f(i))
 		}
 	}
-	switch op {
+	switch in.op {
 	case "VMOVUPS", "VMOVDQU", "VMOVDQU8", "VMOVDQA64", "VMOVAPS":
 		copy(out, src(0))
 	case "VMOVSS":
-		out = c.read(args[0], 4)
-	case "VPBROADCASTQ", "VPBROADCASTD", "VBROADCASTSS":
-		one := c.read(args[0], map[string]int{"VPBROADCASTQ": 8, "VPBROADCASTD": 4, "VBROADCASTSS": 4}[op])
+		out = space[:4]
+		copy(out, c.read(&in.args[0], 4))
+	case "VPBROADCASTQ":
+		one := c.read(&in.args[0], 8)
 		for i := range out {
-			out[i] = one[i%len(one)]
+			out[i] = one[i%8]
+		}
+	case "VPBROADCASTD", "VBROADCASTSS":
+		one := c.read(&in.args[0], 4)
+		for i := range out {
+			out[i] = one[i%4]
 		}
 	case "VPXORD", "VPXORQ", "VPXOR", "VXORPS":
 		a, b := src(0), src(1)
@@ -321,30 +352,30 @@ func (c *processor) step(in instruction) {
 		for i := range out {
 			out[i] = a[i] | b[i]
 		}
-	case "VPSRLW", "VPSLLW":
-		shift, b := int(args[0][1]-'0'), src(1)
+	case "VPSRLW":
+		b := src(1)
 		for i := range n / 2 {
-			if put16(out, i, u16(b, i)>>shift); op == "VPSLLW" {
-				put16(out, i, u16(b, i)<<shift)
-			}
+			put16(out, i, u16(b, i)>>in.args[0].number)
+		}
+	case "VPSLLW":
+		b := src(1)
+		for i := range n / 2 {
+			put16(out, i, u16(b, i)<<in.args[0].number)
 		}
 	case "VPSLLD":
-		shift, err := strconv.Atoi(args[0][1:])
-		if err != nil {
-			panic(err)
-		}
-		words(func(i int) uint32 { return u32(src(1), i) << shift })
+		b := src(1)
+		words(func(i int) uint32 { return u32(b, i) << in.args[0].number })
 	case "VPMOVZXWD":
-		b := c.read(args[0], n/2)
+		b := c.read(&in.args[0], n/2)
 		words(func(i int) uint32 { return uint32(u16(b, i)) })
 	case "VPMOVZXBD":
-		b := c.read(args[0], n/4)
+		b := c.read(&in.args[0], n/4)
 		words(func(i int) uint32 { return uint32(b[i]) })
 	case "VPMOVSXBD":
-		b := c.read(args[0], n/4)
+		b := c.read(&in.args[0], n/4)
 		words(func(i int) uint32 { return uint32(int8(b[i])) })
 	case "VCVTPH2PS":
-		b := c.read(args[0], n/2)
+		b := c.read(&in.args[0], n/2)
 		words(func(i int) uint32 { return math.Float32bits(f16ToF32(u16(b, i))) })
 	case "VCVTDQ2PS":
 		b := src(0)
@@ -369,11 +400,11 @@ func (c *processor) step(in instruction) {
 	case "VPMADDUBSW":
 		s, u := src(0), src(1)
 		for i := range n / 2 {
-			put16(out, i, saturate16(dotBytes(u[2*i:], s[2*i:])))
+			put16(out, i, saturate16(pairBytes(u, s, i)))
 		}
 	case "VPMADDWD":
 		a, b := src(0), src(1)
-		words(func(i int) uint32 { return dotWords(a, b, 2*i) })
+		words(func(i int) uint32 { return pairWords(a, b, i) })
 	case "VPADDW":
 		a, b := src(0), src(1)
 		for i := range n / 2 {
@@ -384,9 +415,7 @@ func (c *processor) step(in instruction) {
 		words(func(i int) uint32 { return u32(a, i) + u32(b, i) })
 	case "VPDPBUSD":
 		s, u, sum := src(0), src(1), c.read(dst, n)
-		words(func(i int) uint32 {
-			return u32(sum, i) + uint32(dotBytes(u[4*i:], s[4*i:])+dotBytes(u[4*i+2:], s[4*i+2:]))
-		})
+		words(func(i int) uint32 { return u32(sum, i) + uint32(pairBytes(u, s, 2*i)+pairBytes(u, s, 2*i+1)) })
 	case "VADDPS", "VADDSS":
 		a, b := src(0), src(1)
 		words(func(i int) uint32 { return math.Float32bits(f32(a, i) + f32(b, i)) })
@@ -400,16 +429,11 @@ func (c *processor) step(in instruction) {
 		a, b, d := src(0), src(1), c.read(dst, n)
 		words(func(i int) uint32 { return math.Float32bits(fma32(f32(b, i), f32(d, i), f32(a, i))) })
 	case "VPERMILPS":
-		imm, err := strconv.ParseUint(strings.TrimPrefix(args[0], "$0x"), 16, 8)
-		if err != nil {
-			panic(err)
-		}
 		b := src(1)
-		words(func(i int) uint32 { return u32(b, i&^3+int(imm>>(2*(i&3))&3)) })
+		words(func(i int) uint32 { return u32(b, i&^3+in.args[0].number>>(2*(i&3))&3) })
 	case "VEXTRACTF128", "VEXTRACTF32X4", "VEXTRACTF64X4":
-		size := width(dst)
-		which := int(args[0][1] - '0')
-		out = c.read(args[1], n)[which*size:][:size]
+		out = space[:dst.width]
+		copy(out, c.read(&in.args[1], n)[in.args[0].number*dst.width:])
 	default:
 		panic("unknown instruction")
 	}
@@ -419,13 +443,13 @@ func (c *processor) step(in instruction) {
 // TestFMA32 checks the machine's own arithmetic on cases where two roundings go wrong.
 func TestFMA32(t *testing.T) {
 	t.Parallel()
-	// 1 + 2^-24 + 2^-60 lies just above the middle of 1 and the next float32.
 	a := float32(math.Ldexp(1, -30))
 	if got, want := fma32(a, a, 1+0x1p-23), float32(1+0x1p-23); got != want {
-		t.Errorf("1 + 2^-23 + 2^-60 is %v, want %v", got, want)
+		t.Errorf("2^-60 + 1 + 2^-23 is %v, want %v", got, want)
 	}
+	// (1+2^-12)² = 1 + 2^-11 + 2^-24 lies in the middle of two float32: the least more or less decides.
 	b := float32(1 + 0x1p-12)
-	if got, want := fma32(b, b, 0x1p-60), float32(1+0x1p-11+0x1p-23); got != want { // exactly the middle plus a little
+	if got, want := fma32(b, b, 0x1p-60), float32(1+0x1p-11+0x1p-23); got != want {
 		t.Errorf("(1+2^-12)² + 2^-60 is %b, want %b", got, want)
 	}
 	if got, want := fma32(b, b, -0x1p-60), float32(1+0x1p-11); got != want {
