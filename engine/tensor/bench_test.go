@@ -197,3 +197,19 @@ func BenchmarkVector(b *testing.B) {
 		run("quantize2048", func() { set.quantizeGroups(q, scales[:], x) })
 	}
 }
+
+func BenchmarkDequantize(b *testing.B) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	dst := make([]float32, 4096)
+	for _, t := range allTypes {
+		b.Run(t.String(), func(b *testing.B) {
+			src := randomBlocks(rng, t, len(dst))
+			b.SetBytes(int64(4 * len(dst)))
+			for b.Loop() {
+				if err := Dequantize(t, dst, src); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

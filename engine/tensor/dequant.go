@@ -77,27 +77,27 @@ func halfAt(b []byte) float32 { return f16ToF32(binary.LittleEndian.Uint16(b)) }
 
 // blockQ8_0: f16 d, 32 int8; value d*q.
 func blockQ8_0(dst []float32, b []byte) {
-	d := halfAt(b)
-	for i, q := range b[2:34] {
-		dst[i] = d * float32(int8(q))
+	d, out := halfAt(b), (*[32]float32)(dst)
+	for i, q := range (*[32]byte)(b[2:]) {
+		out[i] = d * float32(int8(q))
 	}
 }
 
 // blockQ4_0: f16 d, 16 bytes whose low nibbles are the values 0-15 and whose high ones 16-31; value d*(q-8).
 func blockQ4_0(dst []float32, b []byte) {
-	d := halfAt(b)
-	for i, q := range b[2:18] {
-		dst[i] = d * float32(int(q&15)-8)
-		dst[i+16] = d * float32(int(q>>4)-8)
+	d, out := halfAt(b), (*[32]float32)(dst)
+	for i, q := range (*[16]byte)(b[2:]) {
+		out[i] = d * float32(int(q&15)-8)
+		out[i+16] = d * float32(int(q>>4)-8)
 	}
 }
 
 // blockQ4_1: f16 d, f16 m, nibbles as in Q4_0; value d*q + m.
 func blockQ4_1(dst []float32, b []byte) {
-	d, m := halfAt(b), halfAt(b[2:])
-	for i, q := range b[4:20] {
-		dst[i] = float32(d*float32(q&15)) + m
-		dst[i+16] = float32(d*float32(q>>4)) + m
+	d, m, out := halfAt(b), halfAt(b[2:]), (*[32]float32)(dst)
+	for i, q := range (*[16]byte)(b[4:]) {
+		out[i] = float32(d*float32(q&15)) + m
+		out[i+16] = float32(d*float32(q>>4)) + m
 	}
 }
 
@@ -139,8 +139,9 @@ func blockQ4_K(dst []float32, b []byte) {
 		s, m := scaleMinK(j, b[4:16])
 		scale, low := d*float32(s), dmin*float32(m)
 		shift := j % 2 * 4
-		for i, q := range b[16+j/2*32:][:32] {
-			dst[j*32+i] = float32(scale*float32(q>>shift&15)) - low
+		out := (*[32]float32)(dst[j*32:])
+		for i, q := range (*[32]byte)(b[16+j/2*32:]) {
+			out[i] = float32(scale*float32(q>>shift&15)) - low
 		}
 	}
 }
@@ -148,13 +149,14 @@ func blockQ4_K(dst []float32, b []byte) {
 // blockQ5_K: as Q4_K with 32 bytes of fifth bits before the nibbles: bit j of byte i belongs to value i of sub-block j.
 func blockQ5_K(dst []float32, b []byte) {
 	d, dmin := halfAt(b), halfAt(b[2:])
-	high := b[16:48]
+	high := (*[32]byte)(b[16:])
 	for j := range 8 {
 		s, m := scaleMinK(j, b[4:16])
 		scale, low := d*float32(s), dmin*float32(m)
 		shift := j % 2 * 4
-		for i, q := range b[48+j/2*32:][:32] {
-			dst[j*32+i] = float32(scale*float32(q>>shift&15|high[i]>>j&1<<4)) - low
+		out := (*[32]float32)(dst[j*32:])
+		for i, q := range (*[32]byte)(b[48+j/2*32:]) {
+			out[i] = float32(scale*float32(q>>shift&15|high[i]>>j&1<<4)) - low
 		}
 	}
 }
@@ -164,16 +166,13 @@ func blockQ5_K(dst []float32, b []byte) {
 func blockQ6_K(dst []float32, b []byte) {
 	d := halfAt(b[208:])
 	for run := range 8 {
-		for i := range 32 {
-			scale := d * float32(int8(b[192+run*2+i/16]))
-			dst[run*32+i] = scale * float32(int(quantQ6_K(b, run, i))-32)
+		half, r := run/4, run%4
+		low, high := (*[32]byte)(b[half*64+r%2*32:]), (*[32]byte)(b[128+half*32:])
+		scales := [2]float32{d * float32(int8(b[192+run*2])), d * float32(int8(b[193+run*2]))}
+		out := (*[32]float32)(dst[run*32:])
+		for i := range out {
+			q := low[i]>>(r/2*4)&15 | high[i]>>(2*r)&3<<4
+			out[i] = scales[i/16] * float32(int(q)-32)
 		}
 	}
-}
-
-// quantQ6_K is the unsigned 6-bit quant of value i (0-31) of run (0-7) of a Q6_K block.
-func quantQ6_K(b []byte, run, i int) byte {
-	half, r := run/4, run%4
-	low := b[half*64+r%2*32+i] >> (r / 2 * 4) & 15
-	return low | b[128+half*32+i]>>(2*r)&3<<4
 }
