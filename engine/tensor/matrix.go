@@ -9,8 +9,8 @@ import (
 type Activations int
 
 const (
-	// ActF32 keeps x as float32 and dequantises the weights on the way: exact to float32 rounding. For golden tests and comparisons: weights are dequantised in plain Go, so
-	// one column takes tens of times longer than with ActInt8.
+	// ActF32 keeps x as float32 and dequantises the weights on the way: exact to float32 rounding. For golden tests and
+	// comparisons: the dequantising is plain Go, so one column takes tens of times longer than with ActInt8.
 	ActF32 Activations = iota
 	// ActInt8 rounds x to int8 in groups of 32, as llama.cpp does, and multiplies integers: the fast way.
 	ActInt8
