@@ -1,0 +1,53 @@
+// Package jinja renders chat templates as Hugging Face's apply_chat_template does: the part of Jinja2 that such templates use, with
+// trim_blocks and lstrip_blocks on, insertion-ordered dicts, Python's own text for numbers, lists and None, tojson without HTML
+// escapes, and an environment that templates cannot change. Why our own: of the Go modules that can be had, the best renders 95 of
+// 173 real templates as Python does, and a template that renders almost right makes a model silently worse.
+//
+// The grammar and its meaning are those of Jinja 3.1 (jinja.palletsprojects.com, and its lexer, parser and runtime); what chat
+// templates see follows transformers' chat_template_utils. Whatever a template says that is not supported is an error when it is
+// parsed.
+//
+// A Template is immutable and safe for concurrent use; rendering runs on the caller's goroutine, bounded in steps, depth and
+// output, and reads nothing but what it is given. Inside the package a failure travels as a panic of *Error and is returned by
+// Parse and Render; no other panic is caught.
+package jinja
+
+import "fmt"
+
+// Error is a template that cannot be parsed or rendered, in the words of Python's exception.
+type Error struct {
+	Template string
+	Line     int    // 0 where it is not known
+	Kind     string // such as TypeError, UndefinedError, TemplateSyntaxError
+	Message  string
+}
+
+func (e *Error) Error() string {
+	if e.Line > 0 {
+		return fmt.Sprintf("%s, line %d: %s: %s", e.Template, e.Line, e.Kind, e.Message)
+	}
+	return fmt.Sprintf("%s: %s: %s", e.Template, e.Kind, e.Message)
+}
+
+// RaiseError is what a template says by raise_exception: its own words for messages that the model does not take.
+type RaiseError struct {
+	Message string
+}
+
+func (e *RaiseError) Error() string { return "the template refuses: " + e.Message }
+
+// fail ends parsing or rendering. The position is filled in where the panic passes a node.
+func fail(kind, format string, args ...any) {
+	panic(&Error{Kind: kind, Message: fmt.Sprintf(format, args...)})
+}
+
+// The kinds that are made here, named as Python names them.
+const (
+	typeError      = "TypeError"
+	undefinedError = "UndefinedError"
+	syntaxError    = "TemplateSyntaxError"
+	valueError     = "ValueError"
+	limitError     = "LimitError"
+	securityError  = "SecurityError"
+	recursionError = "RecursionError"
+)
