@@ -23,6 +23,63 @@ type spec struct {
 	addBOS, addEOS bool
 	before, after  []ID              // around a text, where not just BOS and EOS
 	flags          map[ID]addedToken // flags of added tokens that are not the usual
+	specials       map[string]string // "bos_token" to "<s>"; nil: made from bos, eos and unk
+}
+
+// put adds tokens to the vocabulary, or changes what is known of those that it has.
+func (s *spec) put(added []hfAdded) error {
+	most := int64(len(s.texts) + len(added) + holesMax)
+	for _, a := range added {
+		if a.ID < 0 || a.ID >= most {
+			return fmt.Errorf("added token %q has id %d, but the file has only %d tokens", a.Content, a.ID, len(s.texts)+len(added))
+		}
+		for int64(len(s.texts)) <= a.ID {
+			s.texts, s.kinds = append(s.texts, ""), append(s.kinds, kindUnused)
+			if s.scores != nil {
+				s.scores = append(s.scores, 0)
+			}
+		}
+		s.texts[a.ID], s.kinds[a.ID] = a.Content, kindUser
+		if a.Special {
+			s.kinds[a.ID] = kindControl
+		}
+		s.flags[ID(a.ID)] = addedToken{lstrip: a.LStrip, rstrip: a.RStrip, singleWord: a.SingleWord}
+	}
+	return nil
+}
+
+// holesMax is how many ids of a vocabulary may have no token. Some files leave out reserved ones; with no bound a small file
+// could make a vocabulary of a billion.
+const holesMax = 1024
+
+// find gives the token with a text: the last, because an added token may repeat the text of an ordinary one.
+func (s *spec) find(text string) (ID, bool) {
+	for i := len(s.texts) - 1; i >= 0; i-- {
+		if s.texts[i] == text {
+			return ID(i), true
+		}
+	}
+	return none, false
+}
+
+// name sets BOS and EOS as the files beside the vocabulary name them; those that they do not name stay as they are.
+func (s *spec) name(sp special) error {
+	s.specials, s.ends = sp.texts, sp.ends
+	for name, id := range map[string]*ID{"bos_token": &s.bos, "eos_token": &s.eos} {
+		text := sp.texts[name]
+		if text == "" {
+			continue
+		}
+		found, ok := s.find(text)
+		if !ok {
+			return fmt.Errorf("%s %q is not in the vocabulary", name, text)
+		}
+		*id = found
+	}
+	if s.eos == none && len(s.ends) > 0 && s.ends[0] >= 0 && int(s.ends[0]) < len(s.texts) {
+		s.eos = s.ends[0]
+	}
+	return nil
 }
 
 // newByteLevel builds a byte-level BPE tokenizer.
@@ -80,6 +137,14 @@ func newTokenizer(sp spec) (*Tokenizer, error) {
 		t.after = []ID{sp.eos}
 	}
 	t.eogs = t.endings(sp)
+	if t.specials = sp.specials; t.specials == nil {
+		t.specials = map[string]string{}
+		for name, id := range map[string]ID{"bos_token": sp.bos, "eos_token": sp.eos, "unk_token": sp.unk} {
+			if id != none {
+				t.specials[name] = v.texts[id]
+			}
+		}
+	}
 	return t, nil
 }
 

@@ -57,15 +57,17 @@ func (c cutter) pieces(cuts []int, text string, base int) []int {
 func preTokenizerOf(name string) (p preTokenizer, whole, bos, ok bool) {
 	switch name {
 	case "gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "jina-v2-es", "jina-v2-de", "a.x-4.0", "mellum", "modern-bert",
-		"roberta-bpe", "exaone4", "mpt", "olmo", "jais", "trillion", "granite-docling":
+		"exaone4", "mpt", "olmo", "jais", "trillion", "granite-docling":
 		return preTokenizer{cutGPT2}, false, false, true
-	case "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2":
+	case "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano":
 		return preTokenizer{cutLlama3}, true, true, true
 	case "dbrx", "smaug-bpe", "glm4", "chatglm-bpe":
 		return preTokenizer{cutLlama3}, false, false, true
-	case "qwen2", "deepseek-r1-qwen", "stablelm2", "hunyuan", "megrez", "kormo":
+	case "qwen35":
+		return preTokenizer{cutQwen35}, false, false, true
+	case "qwen2", "deepseek-r1-qwen", "stablelm2", "hunyuan", "megrez", "kormo", "f2llmv2", "grok-2", "solar-open":
 		return preTokenizer{cutQwen2}, false, false, true
-	case "gpt-4o", "llama4", "kanana2":
+	case "gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2":
 		return preTokenizer{cutGPT4o}, false, false, true
 	case "tekken":
 		return preTokenizer{cutTekken}, true, true, true
@@ -73,9 +75,9 @@ func preTokenizerOf(name string) (p preTokenizer, whole, bos, ok bool) {
 		return preTokenizer{cutNewline, cutCasedLetters, cutDeepseekPunct, cutSpaceAtEnd, cutCJK, cutDigit}, false, false, true
 	case "deepseek-coder":
 		return preTokenizer{cutNewline, cutSpaceLetters, cutSpacePunct, cutCJK, cutDigit}, false, false, true
-	case "deepseek-v3", "hunyuan-dense":
+	case "deepseek-v3", "hunyuan-dense", "joyai-llm":
 		return preTokenizer{cutDigits3, cutHanKana, cutDeepseek3}, false, false, true
-	case "starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "megrez2":
+	case "starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b":
 		return preTokenizer{cutDigit, cutGPT2}, false, false, true
 	case "falcon":
 		return preTokenizer{cutFalconPunct, cutGPT2, cutThreeDigits}, false, false, true
@@ -87,7 +89,7 @@ func preTokenizerOf(name string) (p preTokenizer, whole, bos, ok bool) {
 
 // preTokenizerNames lists one name of each family, for refusals.
 func preTokenizerNames() []string {
-	return []string{"gpt-2", "llama-bpe", "qwen2", "gpt-4o", "llama4", "tekken", "deepseek-llm", "deepseek-coder", "deepseek-v3",
+	return []string{"gpt-2", "llama-bpe", "qwen2", "qwen35", "gpt-4o", "llama4", "tekken", "deepseek-llm", "deepseek-coder", "deepseek-v3",
 		"starcoder", "refact", "command-r", "smollm", "falcon", "chatglm-bpe", "dbrx", "smaug-bpe", "stablelm2", "default"}
 }
 
@@ -488,4 +490,43 @@ func falconMark(r rune) bool {
 		return true
 	}
 	return classOf(r)&punct != 0
+}
+
+// cutPunctRun is the "Punctuation" pre-tokenizer of tokenizer.json with contiguous behavior: runs of \p{P} and of ASCII symbols.
+func cutPunctRun(s string) (int, bool) {
+	return many(s, false, func(r rune) bool {
+		return classOf(r)&punct != 0 || r < utf8.RuneSelf && classOf(r)&symbol != 0
+	})
+}
+
+// cutQwen35 is the pattern of Qwen3.5: Qwen2's with marks counted as letters.
+//
+//	(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+func cutQwen35(s string) (int, bool) {
+	if n := contraction(s, true); n > 0 {
+		return n, true
+	}
+	c, n := classAt(s)
+	if c&number != 0 {
+		return n, true
+	}
+	if c&(letter|newline) == 0 {
+		if c2, n2 := classAt(s[n:]); c2&(letter|mark) != 0 {
+			return run(s, n+n2, letter|mark), true
+		}
+	}
+	if c&(letter|mark) != 0 {
+		return run(s, n, letter|mark), true
+	}
+	start := 0
+	if s[0] == ' ' {
+		start = 1
+	}
+	if end := runNot(s, start, space|letter|mark|number); end > start {
+		for end < len(s) && (s[end] == '\r' || s[end] == '\n') {
+			end++
+		}
+		return end, true
+	}
+	return spaces(s, true), true
 }

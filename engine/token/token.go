@@ -24,9 +24,10 @@ type Tokenizer struct {
 	eogs          []ID // ascending
 	addsBOS       bool
 
-	decode  decoder
-	preName string // tokenizer.ggml.pre, for GGUF()
-	scratch sync.Pool
+	decode   decoder
+	preName  string            // tokenizer.ggml.pre, for GGUF()
+	specials map[string]string // "bos_token" to "<s>", as chat templates see them
+	scratch  sync.Pool
 }
 
 // model turns one word into ids. The four kinds of tokenizer differ only here.
@@ -93,6 +94,7 @@ type scratch struct {
 	ids            []ID
 	ranks          []uint32
 	text           []byte
+	steps          []step
 	long           longMerge
 	cache          *wordCache
 }

@@ -38,7 +38,7 @@ func newVocabulary(texts []string, kinds []kind) (vocabulary, error) {
 	}
 	v := vocabulary{texts: texts, kinds: kinds, index: make(map[string]ID, len(texts))}
 	for i, s := range texts {
-		if _, twice := v.index[s]; !twice {
+		if _, twice := v.index[s]; !twice && s != "" { // an id without a token has no text
 			v.index[s] = ID(i)
 		}
 	}

@@ -1,0 +1,494 @@
+package token
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// pipeline is what the four stages of a tokenizer.json around its model come to.
+type pipeline struct {
+	norms     []normalizer
+	pre       preTokenizer
+	byteLevel bool
+	split     bool // white space was cut away, so that Metaspace must mark every word
+	decodes   decodes
+	dropSpace bool
+	cleanup   bool
+
+	before, after []ID
+}
+
+// decodes is the way in which pieces become text again.
+type decodes string
+
+const (
+	decodesBytes decodes = "ByteLevel"
+	decodesMarks decodes = "Metaspace, or Replace of ▁ by a space"
+	decodesWords decodes = "WordPiece"
+)
+
+func (f *hfFile) pipeline() (*pipeline, error) {
+	p := &pipeline{}
+	if err := p.readNormalizer(f.Normalizer); err != nil {
+		return nil, fmt.Errorf("normalizer: %w", err)
+	}
+	if err := p.readPreTokenizer(f.PreTokenizer); err != nil {
+		return nil, fmt.Errorf("pre_tokenizer: %w", err)
+	}
+	if err := p.readDecoder(f.Decoder); err != nil {
+		return nil, fmt.Errorf("decoder: %w", err)
+	}
+	return p, nil
+}
+
+func (p *pipeline) normalizer() normalizer {
+	if len(p.norms) == 0 {
+		return nil
+	}
+	return func(text string, first bool) string {
+		for _, n := range p.norms {
+			text = n(text, first)
+		}
+		return text
+	}
+}
+
+// stage holds the fields of every type of stage; each uses a few.
+type stage struct {
+	Type          string            `json:"type"`
+	Normalizers   []json.RawMessage `json:"normalizers"`
+	PreTokenizers []json.RawMessage `json:"pretokenizers"`
+	Decoders      []json.RawMessage `json:"decoders"`
+	Processors    []json.RawMessage `json:"processors"`
+
+	Pattern    struct{ String, Regex *string } `json:"pattern"`
+	Content    string                          `json:"content"`
+	Prepend    string                          `json:"prepend"`
+	StripLeft  *bool                           `json:"strip_left"`
+	StripRight *bool                           `json:"strip_right"`
+
+	CleanText    *bool `json:"clean_text"`
+	Chinese      *bool `json:"handle_chinese_chars"`
+	StripAccents *bool `json:"strip_accents"`
+	Lowercase    *bool `json:"lowercase"`
+
+	Behavior         string  `json:"behavior"`
+	Invert           bool    `json:"invert"`
+	UseRegex         *bool   `json:"use_regex"`
+	AddPrefixSpace   *bool   `json:"add_prefix_space"`
+	PrependScheme    *string `json:"prepend_scheme"`
+	Replacement      *string `json:"replacement"`
+	Split            *bool   `json:"split"`
+	IndividualDigits bool    `json:"individual_digits"`
+
+	Start, Stop uint
+	Prefix      *string `json:"prefix"`
+	Cleanup     *bool   `json:"cleanup"`
+
+	Single        []map[string]struct{ ID string } `json:"single"`
+	SpecialTokens map[string]struct{ IDs []int64 } `json:"special_tokens"`
+	Sep, Cls      []json.RawMessage
+}
+
+// stagesDeep bounds how deep sequences nest. Published files nest once.
+const stagesDeep = 8
+
+// each reads raw, and the stages of a sequence one by one.
+func each(raw json.RawMessage, depth int, f func(stage) error) error {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil
+	}
+	var s stage
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return err
+	}
+	if s.Type != "Sequence" {
+		return f(s)
+	}
+	if depth >= stagesDeep {
+		return fmt.Errorf("sequences are nested more than %d deep", stagesDeep)
+	}
+	for _, inner := range slices.Concat(s.Normalizers, s.PreTokenizers, s.Decoders, s.Processors) {
+		if err := each(inner, depth+1, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func truth(b *bool, missing bool) bool {
+	if b == nil {
+		return missing
+	}
+	return *b
+}
+
+func (p *pipeline) readNormalizer(raw json.RawMessage) error {
+	return each(raw, 0, func(s stage) error {
+		n, err := s.normalizer()
+		if err == nil {
+			p.norms = append(p.norms, n)
+		}
+		return err
+	})
+}
+
+func (s *stage) normalizer() (normalizer, error) {
+	plain := func(f func(string) string) (normalizer, error) {
+		return func(text string, _ bool) string { return f(text) }, nil
+	}
+	switch s.Type {
+	case "NFC":
+		return plain(norm.NFC.String)
+	case "NFD":
+		return plain(norm.NFD.String)
+	case "NFKC":
+		return plain(norm.NFKC.String)
+	case "NFKD":
+		return plain(norm.NFKD.String)
+	case "Lowercase":
+		return plain(lowerCase)
+	case "StripAccents":
+		return plain(withoutAccents)
+	case "Strip":
+		left, right := truth(s.StripLeft, true), truth(s.StripRight, true)
+		return plain(func(text string) string {
+			if left {
+				text = strings.TrimLeftFunc(text, isSpace)
+			}
+			if right {
+				text = strings.TrimRightFunc(text, isSpace)
+			}
+			return text
+		})
+	case "Prepend":
+		return plain(func(text string) string {
+			if text == "" {
+				return text
+			}
+			return s.Prepend + text
+		})
+	case "Replace":
+		if s.Pattern.String != nil && *s.Pattern.String != "" {
+			return plain(func(text string) string { return strings.ReplaceAll(text, *s.Pattern.String, s.Content) })
+		}
+		if s.Pattern.Regex != nil && *s.Pattern.Regex == " {2,}" {
+			return plain(func(text string) string { return collapseSpaces(text, s.Content) })
+		}
+		return nil, fmt.Errorf("Replace of the pattern %s is not supported", s.patternText())
+	case "BertNormalizer":
+		lower := truth(s.Lowercase, true)
+		b := bertNormalizer{clean: truth(s.CleanText, true), chinese: truth(s.Chinese, true), accents: truth(s.StripAccents, lower), lower: lower}
+		return b.apply, nil
+	}
+	return nil, fmt.Errorf("type %q is not supported; supported are NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, BertNormalizer and sequences of them", s.Type)
+}
+
+func isSpace(r rune) bool { return classOf(r)&space != 0 }
+
+// collapseSpaces replaces every run of two or more spaces.
+func collapseSpaces(text, by string) string {
+	var out strings.Builder
+	for i := 0; i < len(text); {
+		n := 0
+		for i+n < len(text) && text[i+n] == ' ' {
+			n++
+		}
+		switch {
+		case n >= 2:
+			out.WriteString(by)
+			i += n
+		default:
+			out.WriteByte(text[i])
+			i++
+		}
+	}
+	return out.String()
+}
+
+func (s *stage) patternText() string {
+	switch {
+	case s.Pattern.Regex != nil:
+		return fmt.Sprintf("regex %q", *s.Pattern.Regex)
+	case s.Pattern.String != nil:
+		return fmt.Sprintf("text %q", *s.Pattern.String)
+	}
+	return "(missing)"
+}
+
+func (p *pipeline) readPreTokenizer(raw json.RawMessage) error {
+	err := each(raw, 0, func(s stage) error {
+		if p.byteLevel && (s.Pattern.Regex == nil || *s.Pattern.Regex != threeDigits) {
+			// After ByteLevel text is one character a byte, and some of those characters are digits or letters.
+			return fmt.Errorf("%s after ByteLevel is not supported", s.Type)
+		}
+		switch s.Type {
+		case "ByteLevel":
+			p.byteLevel = true
+			if truth(s.AddPrefixSpace, true) {
+				if len(p.pre) > 0 {
+					return fmt.Errorf("ByteLevel with add_prefix_space after another pre-tokenizer is not supported")
+				}
+				p.norms = append(p.norms, func(text string, _ bool) string {
+					if text == "" || text[0] == ' ' {
+						return text
+					}
+					return " " + text
+				})
+			}
+			if truth(s.UseRegex, true) {
+				p.pre = append(p.pre, cutGPT2)
+			}
+		case "Split":
+			c, err := s.cutter()
+			if err != nil {
+				return err
+			}
+			p.pre = append(p.pre, c)
+		case "Digits":
+			if s.IndividualDigits {
+				p.pre = append(p.pre, cutDigit)
+			} else {
+				p.pre = append(p.pre, cutNumberRun)
+			}
+		case "Punctuation":
+			if s.Behavior != "Contiguous" && s.Behavior != "contiguous" {
+				return fmt.Errorf("Punctuation with behavior %q is not supported", s.Behavior)
+			}
+			p.pre = append(p.pre, cutPunctRun)
+		case "BertPreTokenizer":
+			p.pre = append(p.pre, cutBert)
+		case "WhitespaceSplit":
+			p.split = true
+			p.norms = append(p.norms, func(text string, _ bool) string { return strings.Join(strings.FieldsFunc(text, isSpace), " ") })
+		case "Metaspace":
+			return p.metaspace(s)
+		default:
+			return fmt.Errorf("type %q is not supported; supported are ByteLevel, Split, Digits, Punctuation, BertPreTokenizer, WhitespaceSplit, Metaspace and sequences of them", s.Type)
+		}
+		return nil
+	})
+	if err == nil && p.split {
+		return fmt.Errorf("WhitespaceSplit without a Metaspace after it is not supported")
+	}
+	return err
+}
+
+// front reads how Metaspace puts a mark in front, in its new field and its old one.
+func (s *stage) front() (frontMark, error) {
+	scheme := "always"
+	if s.PrependScheme != nil {
+		scheme = *s.PrependScheme
+	} else if !truth(s.AddPrefixSpace, true) {
+		scheme = "never"
+	}
+	switch scheme {
+	case "always":
+		return frontStretch, nil
+	case "first":
+		return frontFirst, nil
+	case "never":
+		return frontNever, nil
+	}
+	return frontNever, fmt.Errorf("Metaspace has prepend_scheme %q; known are always, first and never", scheme)
+}
+
+func (p *pipeline) metaspace(s stage) error {
+	if s.Replacement != nil && *s.Replacement != spaceMark {
+		return fmt.Errorf("Metaspace with replacement %q is not supported; supported is %q", *s.Replacement, spaceMark)
+	}
+	front, err := s.front()
+	if err != nil {
+		return err
+	}
+	if p.split && front != frontStretch {
+		return fmt.Errorf("Metaspace after WhitespaceSplit is supported only where it always prepends")
+	}
+	p.split = false
+	p.norms = append(p.norms, spaced{front: front, unlessMarked: true}.apply)
+	if truth(s.Split, true) {
+		p.pre = append(p.pre, cutSpaceMarks)
+	}
+	return nil
+}
+
+// cutter finds the scanner that stands for the pattern of a Split.
+func (s *stage) cutter() (cutter, error) {
+	if s.Pattern.String != nil && *s.Pattern.String == " " && s.Behavior == "MergedWithPrevious" && !s.Invert {
+		return cutAfterSpace, nil
+	}
+	if s.Pattern.Regex == nil {
+		return nil, fmt.Errorf("Split at %s is not supported", s.patternText())
+	}
+	known, ok := patterns()[*s.Pattern.Regex]
+	if !ok {
+		return nil, fmt.Errorf("the pattern %q is not known; known are those of GPT-2, Llama 3, Qwen2, Qwen3.5, GPT-4o, Tekken, DeepSeek and Falcon", *s.Pattern.Regex)
+	}
+	// The patterns that match everything leave nothing between matches, so that removing it is the same as keeping it.
+	if s.Behavior == "Isolated" && !s.Invert || s.Behavior == "Removed" && s.Invert && known.total {
+		return known.cut, nil
+	}
+	return nil, fmt.Errorf("Split with behavior %q and invert %v is not supported for the pattern %q", s.Behavior, s.Invert, *s.Pattern.Regex)
+}
+
+// cutAfterSpace cuts after every space.
+func cutAfterSpace(s string) (int, bool) {
+	if at := strings.IndexByte(s, ' '); at >= 0 {
+		return at + 1, true
+	}
+	return len(s), true
+}
+
+// threeDigits is the one pattern that means the same before and after ByteLevel.
+const threeDigits = `[0-9][0-9][0-9]`
+
+type pattern struct {
+	cut   cutter
+	total bool // matches at every position
+}
+
+// patterns maps the text of a regex to its scanner.
+func patterns() map[string]pattern {
+	const (
+		contr = `(?i:'s|'t|'re|'ve|'m|'ll|'d)`
+		tail  = `\s*[\r\n]+|\s+(?!\S)|\s+`
+		up    = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`
+		low   = `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`
+		front = `[^\r\n\p{L}\p{N}]?`
+		marks = ` ?[^\s\p{L}\p{N}]+[\r\n]*|`
+		slash = ` ?[^\s\p{L}\p{N}]+[\r\n/]*|`
+	)
+	m := map[string]pattern{
+		`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`:       {cutGPT2, true},
+		contr + `|` + front + `\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|` + tail:             {cutQwen2, true},
+		contr + `|` + front + `\p{L}+|\p{N}{1}|` + marks + tail:                            {cutQwen2, true},
+		contr + `|` + front + `\p{L}+|\p{N}{1,3}|` + marks + tail:                          {cutLlama3, true},
+		contr + `|` + front + `[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|` + tail: {cutQwen35, true},
+		// cl100k as tiktoken writes it: possessive, and one newline less; the matches are the same.
+		`'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+`:     {cutLlama3, true},
+		front + up + `*` + low + `+` + contr + `?|` + front + up + `+` + low + `*` + contr + `?|\p{N}{1,3}|` + slash + tail: {cutGPT4o, true},
+		front + up + `*` + low + `+|` + front + up + `+` + low + `*|\p{N}|` + slash + tail:                                  {cutTekken, true},
+
+		`[\r\n]`:            {cutNewline, false},
+		`\s+$`:              {cutSpaceAtEnd, false},
+		`\s?\p{L}+`:         {cutSpaceLetters, false},
+		`\s?\p{P}+`:         {cutSpacePunct, false},
+		`\p{N}`:             {cutDigit, false},
+		`\p{N}+`:            {cutNumberRun, false},
+		`\p{N}{1,3}`:        {cutDigits3, false},
+		threeDigits:         {cutThreeDigits, false},
+		`[一-龥ࠀ-一가-퟿]+`:      {cutCJK, false},
+		"[一-龥\u3040-ゟ゠-ヿ]+": {cutHanKana, false},
+		`\s?[!-/:-~！-／：-～‘-‟　-。]+`: {cutDeepseekPunct, false},
+		"[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|" + tail: {cutDeepseek3, false},
+	}
+	m[casedPattern()] = pattern{cutCasedLetters, false}
+	return m
+}
+
+// casedPattern writes the regex of cutCasedLetters.
+func casedPattern() string {
+	var s strings.Builder
+	s.WriteString(`\s?[`)
+	for _, r := range casedLetters {
+		s.WriteRune(r[0])
+		if r[1] > r[0] {
+			s.WriteString("-" + string(r[1]))
+		}
+	}
+	s.WriteString("]+")
+	return s.String()
+}
+
+func (p *pipeline) readDecoder(raw json.RawMessage) error {
+	return each(raw, 0, func(s stage) error {
+		switch s.Type {
+		case "ByteLevel":
+			p.decodes = decodesBytes
+		case "WordPiece":
+			p.decodes, p.cleanup = decodesWords, truth(s.Cleanup, true)
+			if s.Prefix != nil && *s.Prefix != "##" {
+				return fmt.Errorf("WordPiece with prefix %q is not supported", *s.Prefix)
+			}
+		case "Metaspace":
+			front, err := s.front()
+			p.decodes, p.dropSpace = decodesMarks, front != frontNever
+			return err
+		case "Strip":
+			if s.Content != " " || s.Start > 1 || s.Stop != 0 {
+				return fmt.Errorf("Strip of %q, %d at the start and %d at the end, is not supported", s.Content, s.Start, s.Stop)
+			}
+			p.dropSpace = s.Start == 1
+		case "Replace":
+			if s.Pattern.String == nil || *s.Pattern.String != spaceMark || s.Content != " " {
+				return fmt.Errorf("Replace of %s by %q is not supported", s.patternText(), s.Content)
+			}
+			p.decodes = decodesMarks
+		case "ByteFallback", "Fuse":
+		default:
+			return fmt.Errorf("type %q is not supported; supported are ByteLevel, WordPiece, Metaspace, Strip, Replace, ByteFallback and Fuse", s.Type)
+		}
+		return nil
+	})
+}
+
+// readPostProcessor finds what is put around a single text.
+func (p *pipeline) readPostProcessor(raw json.RawMessage, sp *spec) error {
+	return each(raw, 0, func(s stage) error {
+		switch s.Type {
+		case "ByteLevel":
+			return nil
+		case "TemplateProcessing":
+			return p.template(s, sp)
+		case "BertProcessing", "RobertaProcessing":
+			for _, side := range []struct {
+				raw []json.RawMessage
+				ids *[]ID
+			}{{s.Cls, &p.before}, {s.Sep, &p.after}} {
+				var id int64
+				if len(side.raw) != 2 || json.Unmarshal(side.raw[1], &id) != nil || id < 0 || id >= int64(len(sp.texts)) {
+					return fmt.Errorf("%s: cls and sep must each be a text and the id of a token", s.Type)
+				}
+				*side.ids = []ID{ID(id)}
+			}
+			return nil
+		}
+		return fmt.Errorf("type %q is not supported; supported are ByteLevel, TemplateProcessing, BertProcessing and RobertaProcessing", s.Type)
+	})
+}
+
+// template reads TemplateProcessing's form for one text: special tokens, the sequence A, special tokens.
+func (p *pipeline) template(s stage, sp *spec) error {
+	side, seen := &p.before, false
+	for _, item := range s.Single {
+		if _, ok := item["Sequence"]; ok {
+			if seen {
+				return fmt.Errorf("TemplateProcessing has two sequences in its template for one")
+			}
+			side, seen = &p.after, true
+			continue
+		}
+		tok, ok := item["SpecialToken"]
+		if !ok {
+			return fmt.Errorf("TemplateProcessing has an item that is neither SpecialToken nor Sequence")
+		}
+		ids := s.SpecialTokens[tok.ID].IDs
+		if len(ids) == 0 {
+			return fmt.Errorf("TemplateProcessing names %q, for which special_tokens has no ids", tok.ID)
+		}
+		for _, id := range ids {
+			if id < 0 || id >= int64(len(sp.texts)) {
+				return fmt.Errorf("TemplateProcessing gives %q the id %d, but the vocabulary has %d tokens", tok.ID, id, len(sp.texts))
+			}
+			*side = append(*side, ID(id))
+		}
+	}
+	if !seen {
+		return fmt.Errorf("TemplateProcessing has no sequence in its template for one")
+	}
+	return nil
+}
