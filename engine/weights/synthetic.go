@@ -15,16 +15,18 @@ type size struct {
 	vocab                              int
 }
 
-// syntheticVocab is the vocabulary of all synthetic models: that of SmolLM2. The real 151,936 words of Qwen2.5 would make half of a
+// syntheticVocab is the vocabulary of all synthetic models but the tiny one: that of SmolLM2. The real 151,936 words of Qwen2.5 would make half of a
 // 0.5 B model its output matrix, and comparisons with other engines use files with this one.
 const syntheticVocab = 49152
 
 // syntheticContext is longer than any benchmark's prompt and answer.
 const syntheticContext = 8192
 
-// syntheticSizes are those of SmolLM2 135M, Qwen2.5 0.5B (as a Llama) and Llama 3.2 1B.
+// syntheticSizes are those of SmolLM2 135M, Qwen2.5 0.5B (as a Llama) and Llama 3.2 1B, and before them one that is made and run in
+// no time, for tests.
 func syntheticSizes() []size {
 	return []size{
+		{"tiny", 64, 2, 4, 2, 96, 512},
 		{"135m", 576, 30, 9, 3, 1536, syntheticVocab},
 		{"0.5b", 896, 24, 14, 2, 4864, syntheticVocab},
 		{"1.2b", 2048, 16, 32, 8, 8192, syntheticVocab},

@@ -98,7 +98,7 @@ func TestSyntheticVocabulary(t *testing.T) {
 // The shapes have the parameters that their names promise, with the smaller vocabulary where that is so.
 func TestSyntheticShapes(t *testing.T) {
 	t.Parallel()
-	want := map[string]uint64{"135m": 134515008, "0.5b": 401910656, "1.2b": 1073809408}
+	want := map[string]uint64{"tiny": 94528, "135m": 134515008, "0.5b": 401910656, "1.2b": 1073809408}
 	for _, s := range syntheticSizes() {
 		n := uint64(0)
 		for _, x := range s.tensors(tensor.Q8_0) {
@@ -108,7 +108,7 @@ func TestSyntheticShapes(t *testing.T) {
 			t.Errorf("%s has %d parameters, want %d", s.name, n, want[s.name])
 		}
 	}
-	if !slices.Equal(SyntheticShapes(), []string{"135m", "0.5b", "1.2b"}) {
+	if !slices.Equal(SyntheticShapes(), []string{"tiny", "135m", "0.5b", "1.2b"}) {
 		t.Error(SyntheticShapes())
 	}
 	if _, err := Synthetic("7b", tensor.Q8_0, 1); err == nil || !strings.Contains(err.Error(), "135m, 0.5b, 1.2b") {
