@@ -30,7 +30,7 @@ type Event struct {
 	Tokens []TokenLogprob // the tokens behind Text, where log-probabilities or ids were asked for
 	Call   ToolCallDelta  // for a tool call
 	Finish Finish         // for a finish
-	Usage  Usage          // for usage
+	Usage  Usage          // for usage; for a delta and a finish of a local model, what its choice has used so far
 	Err    *Error         // for an error
 
 	Frame   []byte  // the wire frame that a remote engine sent; nil where Weir made the event

@@ -36,6 +36,7 @@ func (t Task) String() string {
 // Request is one thing asked of one model. A door makes it; after that it is read only, except by serve, which resolves Model.
 type Request struct {
 	ID     string   // the request id that the client sees, for logs
+	Trace  string   // the W3C traceparent that came with it, for hands that reach further; empty where none did
 	Model  ModelID  // as asked; an alias until it is resolved
 	Task   Task     //
 	Tenant TenantID // who asks; empty where keys are not used
@@ -202,11 +203,13 @@ type Limits struct {
 
 // Report says what is told beside the text.
 type Report struct {
-	Usage          bool // usage in the stream's last event
-	Logprobs       int  // -1 none; 0 of the chosen tokens; k of the k likeliest, too
-	PromptLogprobs int  // the same for the tokens of the prompt
-	Echo           bool // the prompt precedes the answer
-	TokenIDs       bool // the ids of prompt and answer, too
+	Usage           bool // usage in the stream's last event
+	UsageContinuous bool // usage so far with every event of the stream
+	Logprobs        int  // -1 none; 0 of the chosen tokens; k of the k likeliest, too
+	PromptLogprobs  int  // the same for the tokens of the prompt
+	Echo            bool // the prompt precedes the answer
+	EchoOnly        bool // with Echo: of the answer nothing is told; a runner generates the one token that MaxTokens then asks for
+	TokenIDs        bool // the ids of prompt and answer, too
 }
 
 // NewReport is a report of nothing but the text.
