@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -272,7 +273,7 @@ func (r *reader) tensor(name string, shape ...int) weights.Tensor {
 	case !slices.Equal(t.Shape, shape):
 		r.fail("tensor %s has shape %v; the configuration makes it %v", name, t.Shape, shape)
 	case !t.Type.Supported():
-		r.fail("tensor %s is stored as %s; supported are %s", name, t.Type, tensor.SupportedTypes)
+		r.fail("tensor %s is stored as %s; supported are %s", name, cmp.Or(t.Stored, t.Type.String()), tensor.SupportedTypes)
 	case shape[len(shape)-1]%t.Type.BlockLen() != 0:
 		r.fail("tensor %s: rows of %d values do not divide into %s blocks of %d", name, shape[len(shape)-1], t.Type, t.Type.BlockLen())
 	default:
