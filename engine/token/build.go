@@ -17,6 +17,9 @@ type spec struct {
 	preName string
 	whole   bool
 	norm    normalizer
+	// addedAsBytes reads the text of added tokens in the byte alphabet too when decoding, as Hugging Face's library does: an added
+	// "ö" becomes the byte F6 there. llama.cpp writes it as it is.
+	addedAsBytes bool
 
 	bos, eos, unk  ID   // none where there is none
 	ends           []ID // further tokens that end a generation, as the file lists them
@@ -51,6 +54,10 @@ func (s *spec) put(added []hfAdded) error {
 // holesMax is how many ids of a vocabulary may have no token. Some files leave out reserved ones; with no bound a small file
 // could make a vocabulary of a billion.
 const holesMax = 1024
+
+// longestAdded bounds special and added tokens, in bytes. Published ones reach 200 (long runs of spaces); every place of a text
+// where one may begin is compared with as many lengths as there are.
+const longestAdded = 1024
 
 // find gives the token with a text: the last, because an added token may repeat the text of an ordinary one.
 func (s *spec) find(text string) (ID, bool) {
@@ -90,7 +97,7 @@ func newByteLevel(sp spec) (*Tokenizer, error) {
 	}
 	v := &t.vocab
 	v.setPieces(func(dst []byte, id ID) []byte {
-		if k := v.kinds[id]; k == kindUser || k.special() {
+		if k := v.kinds[id]; k == kindUser && !sp.addedAsBytes || k.special() {
 			return append(dst, v.texts[id]...)
 		}
 		return appendFromByteLevel(dst, v.texts[id])
@@ -118,6 +125,9 @@ func newTokenizer(sp spec) (*Tokenizer, error) {
 	}
 	for i, k := range v.kinds {
 		if k == kindControl || k == kindUnknown || k == kindUser {
+			if n := len(v.texts[i]); n > longestAdded {
+				return nil, fmt.Errorf("added token %d is %d bytes long; at most %d are supported", i, n, longestAdded)
+			}
 			tok := sp.flags[ID(i)]
 			tok.id, tok.special = ID(i), k != kindUser
 			t.added.put(v.texts[i], tok)

@@ -27,9 +27,11 @@ const (
 )
 
 const (
-	// vocabularyBytesMax bounds tokenizer.json and tokenizer.model. The largest published ones (Gemma 3, 262,144 tokens) have
-	// 33 MB; a quarter of the bound would do today. Reading takes several times the file's size in memory, hence not more.
-	vocabularyBytesMax = 128 << 20
+	// tokenizerBytesMax bounds tokenizer.json. The largest published one (Gemma 3, 262,144 tokens) has 33 MB, so less would
+	// soon be too little; reading takes several times the file's size in memory, hence not more.
+	tokenizerBytesMax = 64 << 20
+	// piecesBytesMax bounds tokenizer.model, of which Gemma's with 4.7 MB is the largest published one.
+	piecesBytesMax = 16 << 20
 	// configBytesMax bounds the other files. A tokenizer_config.json that lists thousands of added tokens has 1 MB.
 	configBytesMax = 16 << 20
 )
@@ -50,11 +52,12 @@ func FromDir(dir string) (*Tokenizer, error) {
 		return nil, err
 	}
 	for _, form := range []struct {
-		file string
-		read func([]byte, special) (*Tokenizer, error)
-	}{{fileTokenizer, fromJSON}, {filePieces, fromPieces}} {
+		file  string
+		limit int64
+		read  func([]byte, special) (*Tokenizer, error)
+	}{{fileTokenizer, tokenizerBytesMax, fromJSON}, {filePieces, piecesBytesMax, fromPieces}} {
 		path := filepath.Join(dir, form.file)
-		b, err := readBounded(path, vocabularyBytesMax)
+		b, err := readBounded(path, form.limit)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

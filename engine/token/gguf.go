@@ -316,9 +316,6 @@ func (g gguf) wordPiece(s spec) (*Tokenizer, error) {
 		}
 		*around.ids = []ID{id}
 	}
-	if s.unk == none {
-		return nil, fmt.Errorf("%s is missing", keyUnknown)
-	}
 	// GGUF does not say whether the model was trained on lower-case text, but its vocabulary shows it.
 	lower := !slices.ContainsFunc(texts, func(text string) bool { return !isBracketed(text) && strings.ContainsFunc(text, isUpperASCII) })
 	s.norm = bertNormalizer{clean: true, chinese: true, accents: lower, lower: lower}.apply

@@ -62,11 +62,7 @@ func fromJSON(b []byte, sp special) (*Tokenizer, error) {
 	default:
 		return nil, fmt.Errorf("model type %q is not supported; supported are BPE, Unigram and WordPiece", f.Model.Type)
 	}
-	for _, a := range sp.added {
-		if !slices.ContainsFunc(f.AddedTokens, func(have hfAdded) bool { return have.ID == a.ID || have.Content == a.Content }) {
-			f.AddedTokens = append(f.AddedTokens, a)
-		}
-	}
+	f.addMissing(sp.added)
 	p, err := f.pipeline()
 	if err != nil {
 		return nil, err
@@ -126,6 +122,19 @@ func (m *hfModel) inferType() string {
 	return ""
 }
 
+// addMissing takes the added tokens of tokenizer_config.json that tokenizer.json does not list, as transformers does.
+func (f *hfFile) addMissing(added []hfAdded) {
+	texts, ids := map[string]bool{}, map[int64]bool{}
+	for _, a := range f.AddedTokens {
+		texts[a.Content], ids[a.ID] = true, true
+	}
+	for _, a := range added {
+		if !texts[a.Content] && !ids[a.ID] {
+			f.AddedTokens = append(f.AddedTokens, a)
+		}
+	}
+}
+
 func (f *hfFile) newBPE(s spec, p *pipeline) (*Tokenizer, error) {
 	m := &f.Model
 	for _, affix := range []*string{m.Prefix, m.Suffix} {
@@ -144,6 +153,7 @@ func (f *hfFile) newBPE(s spec, p *pipeline) (*Tokenizer, error) {
 		if len(p.pre) == 0 {
 			return nil, fmt.Errorf("byte-level BPE without a pre_tokenizer that cuts words is not supported")
 		}
+		s.addedAsBytes = true
 		return newByteLevel(s)
 	}
 	return newSentencePiece(s, m.FuseUnk, p.dropSpace)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -94,11 +95,17 @@ type stage struct {
 	Sep, Cls      []json.RawMessage
 }
 
-// stagesDeep bounds how deep sequences nest. Published files nest once.
-const stagesDeep = 8
+// stagesMax bounds the stages of a sequence, and how deep sequences nest. Published files have ten at most and nest once; every
+// stage goes over every text.
+const stagesMax = 32
 
 // each reads raw, and the stages of a sequence one by one.
-func each(raw json.RawMessage, depth int, f func(stage) error) error {
+func each(raw json.RawMessage, f func(stage) error) error {
+	left := stagesMax
+	return eachOf(raw, &left, f)
+}
+
+func eachOf(raw json.RawMessage, left *int, f func(stage) error) error {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil
 	}
@@ -106,14 +113,14 @@ func each(raw json.RawMessage, depth int, f func(stage) error) error {
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return err
 	}
+	if *left--; *left < 0 {
+		return fmt.Errorf("it has more than %d stages", stagesMax)
+	}
 	if s.Type != "Sequence" {
 		return f(s)
 	}
-	if depth >= stagesDeep {
-		return fmt.Errorf("sequences are nested more than %d deep", stagesDeep)
-	}
 	for _, inner := range slices.Concat(s.Normalizers, s.PreTokenizers, s.Decoders, s.Processors) {
-		if err := each(inner, depth+1, f); err != nil {
+		if err := eachOf(inner, left, f); err != nil {
 			return err
 		}
 	}
@@ -128,7 +135,7 @@ func truth(b *bool, missing bool) bool {
 }
 
 func (p *pipeline) readNormalizer(raw json.RawMessage) error {
-	return each(raw, 0, func(s stage) error {
+	return each(raw, func(s stage) error {
 		n, err := s.normalizer()
 		if err == nil {
 			p.norms = append(p.norms, n)
@@ -166,6 +173,9 @@ func (s *stage) normalizer() (normalizer, error) {
 			return text
 		})
 	case "Prepend":
+		if len(s.Prepend) > prependMax {
+			return nil, fmt.Errorf("Prepend of %d bytes is not supported; at most %d are", len(s.Prepend), prependMax)
+		}
 		return plain(func(text string) string {
 			if text == "" {
 				return text
@@ -173,13 +183,15 @@ func (s *stage) normalizer() (normalizer, error) {
 			return s.Prepend + text
 		})
 	case "Replace":
-		if s.Pattern.String != nil && *s.Pattern.String != "" {
+		// What replaces must not be longer in characters, or a few stages could blow a text up without bound.
+		content := utf8.RuneCountInString(s.Content)
+		if s.Pattern.String != nil && *s.Pattern.String != "" && content <= utf8.RuneCountInString(*s.Pattern.String) {
 			return plain(func(text string) string { return strings.ReplaceAll(text, *s.Pattern.String, s.Content) })
 		}
-		if s.Pattern.Regex != nil && *s.Pattern.Regex == " {2,}" {
+		if s.Pattern.Regex != nil && *s.Pattern.Regex == " {2,}" && content <= 2 {
 			return plain(func(text string) string { return collapseSpaces(text, s.Content) })
 		}
-		return nil, fmt.Errorf("Replace of the pattern %s is not supported", s.patternText())
+		return nil, fmt.Errorf("Replace of the pattern %s by %q is not supported", s.patternText(), s.Content)
 	case "BertNormalizer":
 		lower := truth(s.Lowercase, true)
 		b := bertNormalizer{clean: truth(s.CleanText, true), chinese: truth(s.Chinese, true), accents: truth(s.StripAccents, lower), lower: lower}
@@ -187,6 +199,9 @@ func (s *stage) normalizer() (normalizer, error) {
 	}
 	return nil, fmt.Errorf("type %q is not supported; supported are NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, BertNormalizer and sequences of them", s.Type)
 }
+
+// prependMax bounds what Prepend puts in front, in bytes; published files prepend one character.
+const prependMax = 16
 
 func isSpace(r rune) bool { return classOf(r)&space != 0 }
 
@@ -221,7 +236,7 @@ func (s *stage) patternText() string {
 }
 
 func (p *pipeline) readPreTokenizer(raw json.RawMessage) error {
-	err := each(raw, 0, func(s stage) error {
+	err := each(raw, func(s stage) error {
 		if p.byteLevel && (s.Pattern.Regex == nil || *s.Pattern.Regex != threeDigits) {
 			// After ByteLevel text is one character a byte, and some of those characters are digits or letters.
 			return fmt.Errorf("%s after ByteLevel is not supported", s.Type)
@@ -405,7 +420,7 @@ func casedPattern() string {
 }
 
 func (p *pipeline) readDecoder(raw json.RawMessage) error {
-	return each(raw, 0, func(s stage) error {
+	return each(raw, func(s stage) error {
 		switch s.Type {
 		case "ByteLevel":
 			p.decodes = decodesBytes
@@ -438,7 +453,7 @@ func (p *pipeline) readDecoder(raw json.RawMessage) error {
 
 // readPostProcessor finds what is put around a single text.
 func (p *pipeline) readPostProcessor(raw json.RawMessage, sp *spec) error {
-	return each(raw, 0, func(s stage) error {
+	return each(raw, func(s stage) error {
 		switch s.Type {
 		case "ByteLevel":
 			return nil

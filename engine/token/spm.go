@@ -124,9 +124,9 @@ func appendUnknown(ids []ID, char string, bytes *[256]ID, unk ID, fuse bool) []I
 }
 
 // longestToken bounds the tokens of a SentencePiece vocabulary, in bytes. Its trainer's own bound is 16 characters, 64 bytes at
-// most, and vocabularies with long runs of spaces reach 192; a larger bound would let a small damaged file keep the loader busy
-// for minutes, because every cut of every token is looked up.
-const longestToken = 512
+// most, and vocabularies with long runs of spaces reach 192; a larger bound would let a damaged file keep the loader busy for
+// minutes, because every cut of every token is looked up.
+const longestToken = 256
 
 // mergesOfScores makes the merge table that scores stand for: every way to cut a token in two tokens is a merge, and tokens of a
 // higher score are merged first. Equal scores give equal ranks, so that among them the leftmost pair goes first.

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -46,7 +47,7 @@ func (m *wordPiece) word(dst []ID, w string, _ *scratch) []ID {
 		return dst
 	}
 	if len(w) > m.chars && utf8.RuneCountInString(w) > m.chars {
-		return m.unknown(dst)
+		return append(dst, m.unk)
 	}
 	before := len(dst)
 	pieces := m.start
@@ -62,18 +63,11 @@ func (m *wordPiece) word(dst []ID, w string, _ *scratch) []ID {
 			}
 		}
 		if end == at {
-			return m.unknown(dst[:before])
+			return append(dst[:before], m.unk)
 		}
 		at, pieces = end, m.inside
 	}
 	return dst
-}
-
-func (m *wordPiece) unknown(dst []ID) []ID {
-	if m.unk == none {
-		return dst
-	}
-	return append(dst, m.unk)
 }
 
 // bertNormalizer is the first half of BERT's basic tokenizer; the fields are those of BertNormalizer in tokenizer.json.
@@ -180,6 +174,9 @@ func (m *bertWords) word(dst []ID, w string, s *scratch) []ID {
 
 // newBert builds a WordPiece tokenizer from a vocabulary in the "##ing" form.
 func newBert(sp spec, prefix string, chars int, cleanup bool) (*Tokenizer, error) {
+	if sp.unk == none {
+		return nil, fmt.Errorf("a WordPiece vocabulary needs an unknown token, and this one names none")
+	}
 	t, err := newTokenizer(sp)
 	if err != nil {
 		return nil, err
