@@ -12,7 +12,7 @@ import (
 )
 
 // Path returns the absolute path of name inside the shared data folder; it skips t where the folder is absent, and fails it
-// in CI. WEIR_TESTDATA names another place for the folder.
+// in CI. WEIR_TESTDATA names another place for the folder, or says "none" where a CI machine has none.
 func Path(t testing.TB, name string) string {
 	t.Helper()
 	root := os.Getenv("WEIR_TESTDATA")
@@ -24,7 +24,7 @@ func Path(t testing.TB, name string) string {
 	if _, err := os.Stat(path); err == nil {
 		return path
 	}
-	if os.Getenv("CI") == "true" {
+	if os.Getenv("CI") == "true" && root != "none" {
 		t.Fatalf("shared data %q is missing; CI must have it (set WEIR_TESTDATA to its folder)", name)
 	}
 	t.Skipf("shared data %q is not here: put the data folder beside the checkout or set WEIR_TESTDATA", name)

@@ -1,0 +1,51 @@
+# Weir's chores. `make test` needs Go alone and installs nothing on the system; everything else says what it needs.
+
+export CGO_ENABLED ?= 0
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS = -s -w -X main.version=$(VERSION)
+PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+
+.PHONY: build test race house sdk lint fuzz soak dist model clean help
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+build: ## bin/weir for this machine
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
+
+test: lint ## all tests without cgo; those that need Python, Node or the shared data skip and say so
+	$(GO) test ./...
+	cd sdktest && $(GO) test -count=1 ./...
+
+race: ## all tests under the race detector, which needs cgo and gcc
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+house: ## the rules of the house, with their figures
+	$(GO) test -count=1 -run TestHouse -v .
+
+sdk: ## the official SDKs and LangChain against a real server
+	cd sdktest && $(GO) test -count=1 -v ./...
+
+lint: ## gofmt and vet
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt -w these:" $$unformatted; exit 1; fi
+	$(GO) vet ./...
+
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+	  echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-20s} $$p || exit 1; done; done
+
+soak: ## 200 streaming clients for a minute
+	WEIR_SOAK=1m $(GO) test -count=1 -run Soak -v ./app
+
+dist: ## dist/: release binaries for every platform
+	@mkdir -p dist
+	@for p in $(PLATFORMS); do os=$${p%/*}; arch=$${p#*/}; ext=; [ $$os = windows ] && ext=.exe; \
+	  echo "dist/weir-$$os-$$arch$$ext"; GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/weir-$$os-$$arch$$ext ./cmd/weir || exit 1; done
+	@cd dist && sha256sum weir-* > SHA256SUMS
+
+model: ## train weir-mini again, about an hour on one core, and embed it
+	$(GO) run ./cmd/weir train weir-mini --dir .cache/train --out mini/weir-mini.gguf
+
+clean: ## what was built and cached
+	rm -rf bin dist .cache
