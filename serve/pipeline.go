@@ -36,9 +36,19 @@ type Pipeline struct {
 type Listener struct {
 	// Settled is called once for every request that was resolved, after its last event.
 	Settled func(Record)
-	// Panicked is called with the value and stack of a panic that failed one request.
-	Panicked func(req *llm.Request, value any, stack []byte)
+	// Panicked is called when a panic has failed one request. The same Panic is the cause of the error that Run returns, so that
+	// the door, which logs that error, tells the stack with it.
+	Panicked func(req *llm.Request, p *Panic)
 }
+
+// Panic is the cause of an error that began as a panic.
+type Panic struct {
+	Value any
+	Stack []byte
+}
+
+// Error tells the value; the stack is for logs that want it.
+func (p *Panic) Error() string { return fmt.Sprintf("panic: %v", p.Value) }
 
 // Record is the final account of one request.
 type Record struct {
@@ -90,10 +100,11 @@ func (p *Pipeline) resolve(id llm.ModelID) (registry.Model, error) {
 func (p *Pipeline) run(ctx context.Context, r llm.Runner, req *llm.Request, emit func(llm.Event) error) (usage llm.Usage, err error) {
 	defer func() {
 		if v := recover(); v != nil {
+			cause := &Panic{Value: v, Stack: debug.Stack()}
 			if p.report.Panicked != nil {
-				p.report.Panicked(req, v, debug.Stack())
+				p.report.Panicked(req, cause)
 			}
-			err = &llm.Error{Op: "serve", Kind: llm.Internal, Err: fmt.Errorf("panic: %v", v)}
+			err = &llm.Error{Op: "serve", Kind: llm.Internal, Err: cause}
 		}
 	}()
 	return r.Run(ctx, req, emit)

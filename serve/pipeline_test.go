@@ -34,7 +34,7 @@ func setup(t *testing.T, run fakeRunner) *bundle {
 	b := &bundle{clock: time.Unix(1000, 0)}
 	b.pipeline = New(&models, Listener{
 		Settled:  func(r Record) { b.records = append(b.records, r) },
-		Panicked: func(*llm.Request, any, []byte) { b.panics++ },
+		Panicked: func(*llm.Request, *Panic) { b.panics++ },
 	}, func() time.Time { return b.clock })
 	return b
 }
@@ -101,6 +101,10 @@ func TestPanicIsReportedAndContained(t *testing.T) {
 	_, err := b.pipeline.Run(t.Context(), &llm.Request{Model: "weir-mini"}, func(llm.Event) error { return nil })
 	if b.panics != 1 || llm.AsError(err).Kind != llm.Internal || strings.Contains(llm.AsError(err).Public(), "bug") {
 		t.Errorf("panics %d, error %v", b.panics, err)
+	}
+	var p *Panic
+	if !errors.As(err, &p) || p.Value != "bug" || !strings.Contains(string(p.Stack), "TestPanicIsReportedAndContained") {
+		t.Errorf("the error %v does not carry the panic and its stack", err)
 	}
 }
 

@@ -1,0 +1,71 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/weir-ai/weir/llm"
+)
+
+// origins says which sites' pages may ask, and keeps the pages of others from asking with the user's reach.
+type origins struct {
+	all    bool
+	listed []string
+	guard  *http.CrossOriginProtection
+}
+
+func newOrigins(list []string) (*origins, error) {
+	o := &origins{all: slices.Contains(list, "*"), listed: list, guard: http.NewCrossOriginProtection()}
+	for _, origin := range list {
+		if origin == "*" {
+			continue
+		}
+		if err := o.guard.AddTrustedOrigin(origin); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// allow lets a page of a listed origin read the response.
+func (o *origins) allow(x *exchange) {
+	if len(o.listed) == 0 {
+		return
+	}
+	x.w.Header().Add("Vary", "Origin")
+	origin := x.r.Header.Get("Origin")
+	if origin == "" || !o.all && !slices.Contains(o.listed, origin) {
+		return
+	}
+	x.header("Access-Control-Allow-Origin", origin)
+	x.header("Access-Control-Expose-Headers", "X-Request-Id, Traceparent, Retry-After, Retry-After-Ms")
+}
+
+// preflight answers what a browser asks before it sends a page's request. Any header is allowed that it asks for: SDKs send many of
+// their own, and none changes what a key may do.
+func (o *origins) preflight(x *exchange, methods []string) {
+	h := x.w.Header()
+	if h.Get("Access-Control-Allow-Origin") == "" || x.r.Header.Get("Access-Control-Request-Method") == "" {
+		return
+	}
+	x.header("Access-Control-Allow-Methods", strings.Join(methods, ", "))
+	if asked := x.r.Header.Get("Access-Control-Request-Headers"); asked != "" {
+		x.header("Access-Control-Allow-Headers", asked)
+		h.Add("Vary", "Access-Control-Request-Headers")
+	}
+	// Ten minutes: an origin taken off the list stays allowed that long at most; shorter ones would double the requests of a chat.
+	x.header("Access-Control-Max-Age", "600")
+}
+
+// check refuses what the page of an unlisted site sends. Such a page cannot read the answer, but without this it could make a server
+// on the user's own machine compute. A request that brought a key is no accident: browsers add none by themselves.
+func (o *origins) check(x *exchange) error {
+	if o.all || x.key.ID != "" {
+		return nil
+	}
+	if err := o.guard.Check(x.r); err != nil {
+		return &llm.Error{Kind: llm.Forbidden, Err: err, Message: "The page that sent this request belongs to a site that may not ask here; list its origin under cors.origins."}
+	}
+	return nil
+}
