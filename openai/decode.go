@@ -139,7 +139,7 @@ func unknown(path, name string, known []string) error {
 		full = path + "." + name
 	}
 	if len(name) > longest {
-		return llm.InvalidField(full[:longest], "%.100q... is not a known field; leave it out.", full)
+		return llm.InvalidField(strings.ToValidUTF8(full[:longest], ""), "%.100q... is not a known field; leave it out.", full)
 	}
 	best, distance := "", longest
 	for _, k := range known {

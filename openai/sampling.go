@@ -244,8 +244,9 @@ func (v value) asTokens(path string, most int) ([]llm.TokenID, error) {
 		if i == most {
 			return nil, llm.InvalidField(path, "%s has more than %d token ids; send fewer.", path, most)
 		}
-		id, err := item.asInt(at(path, i), 0, math.MaxInt32)
+		id, err := item.asInt(path, 0, math.MaxInt32)
 		if err != nil {
+			_, err = item.asInt(at(path, i), 0, math.MaxInt32) // the path is only made where it is read: lists have a million items
 			return nil, err
 		}
 		ids = append(ids, llm.TokenID(id))

@@ -67,8 +67,10 @@ func DecodeTokenize(body []byte, o Options) (Tokenize, error) {
 		t.AddSpecial = *a.addSpecial
 	}
 	switch {
-	case a.prompt == a.messages:
-		return Tokenize{}, llm.InvalidField("prompt", "send prompt, a text, or messages, a chat; one of them and not both.")
+	case !a.prompt && !a.messages:
+		return Tokenize{}, llm.InvalidField("prompt", "prompt is missing; send a text as prompt, or a chat as messages.")
+	case a.prompt && a.messages:
+		return Tokenize{}, llm.InvalidField("prompt", "prompt and messages are both given; send one of them.")
 	case a.prompt && (a.addGenerationPrompt != nil || r.Template.ContinueFinal || r.Template.Kwargs != nil):
 		return Tokenize{}, llm.InvalidField("prompt", "add_generation_prompt, continue_final_message and chat_template_kwargs belong to messages and mean nothing for a prompt; leave them out.")
 	case a.prompt:

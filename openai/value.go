@@ -252,8 +252,8 @@ func (v value) asInt(path string, least, most int64) (int64, error) {
 }
 
 func outOfRange(path string, v value, least, most int64) error {
-	if most >= math.MaxInt32 && least >= 0 {
-		return llm.InvalidField(path, "%s is %s; it must be %d or more, and a sensible number.", path, v.shown(), least)
+	if most >= math.MaxInt32 && (v[0] == '-' || string(v) == "0") {
+		return llm.InvalidField(path, "%s is %s; it must be %d or more.", path, v.shown(), least)
 	}
 	return llm.InvalidField(path, "%s is %s; it must be from %d to %d.", path, v.shown(), least, most)
 }
