@@ -74,24 +74,28 @@ func (s Set) Softmax(x []float32) {
 	if len(x) == 0 {
 		return
 	}
-	var largest, sum float32
+	var largest float32
 	if s != Go && len(x) >= 8 {
 		largest = largestAVX2(&x[0], len(x))
 	} else {
 		largest = slices.Max(x)
 	}
-	if s != Go {
-		sum = expSumAVX2(&x[0], largest, len(x))
-	} else {
-		for i, v := range x {
-			x[i] = expGo(v - largest)
-			sum += x[i]
-		}
-	}
-	scale := 1 / sum
+	scale := 1 / s.ExpSum(x, largest)
 	for i := range x {
 		x[i] *= scale
 	}
+}
+
+// ExpSum turns x into exp(x[i] - top) in place and returns the sum. No x[i] may be above top, so that nothing overflows.
+func (s Set) ExpSum(x []float32, top float32) (sum float32) {
+	if s != Go && len(x) > 0 {
+		return expSumAVX2(&x[0], top, len(x))
+	}
+	for i, v := range x {
+		x[i] = expGo(v - top)
+		sum += x[i]
+	}
+	return sum
 }
 
 // F16ToF32 widens halves.
