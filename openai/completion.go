@@ -18,7 +18,7 @@ var completionTable = common(
 	honoured("prompt", readPrompt),
 	whole("max_tokens", 0, math.MaxInt32, func(d *decoder, n int64) { d.asked.maxTokens, d.asked.promptOnly = n, n == 0 }),
 	whole("logprobs", 0, logprobsMax, func(d *decoder, n int64) { d.req.Report.Logprobs = int(n) }),
-	flag("echo", func(d *decoder, b bool) { d.req.Report.Echo = b }),
+	truth("echo", func(d *decoder, b bool) { d.req.Report.Echo = b }),
 	passed("suffix", isNoText, "the model continues a prompt and fills no gaps; leave it out"),
 	passed("add_special_tokens", isTrue, "send the prompt as token ids in its place; /tokenize makes them with or without special tokens"),
 	refused("prompt_embeds", "send the prompt as text or as token ids"),

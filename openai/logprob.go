@@ -137,27 +137,43 @@ func appendOffsets(dst []byte, text string, tokens []llm.TokenLogprob, from int)
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		b := tokens[i].Bytes
-		if len(b) > 1 && b[0] == ' ' && i <= 1 && !hasPrefix(text, b) && hasPrefix(text, b[1:]) {
-			b = b[1:]
-		}
-		if len(b) == 0 || !hasPrefix(text, b) {
-			dst = appendInt(dst, chars)
-			continue
-		}
+		skip, length := place(text, tokens[i].Bytes, i <= 1)
 		begins := chars
-		if !utf8.RuneStart(b[0]) && chars > from {
-			begins-- // inside the character that the token before began
-		}
-		dst = appendInt(dst, begins)
-		for _, c := range b {
-			if utf8.RuneStart(c) {
+		for j := range skip + length {
+			if utf8.RuneStart(text[j]) {
 				chars++
 			}
 		}
-		text = text[len(b):]
+		if skip == 0 && length > 0 && !utf8.RuneStart(text[0]) && begins > from {
+			begins-- // inside the character that the token before began
+		}
+		dst = appendInt(dst, begins)
+		text = text[skip+length:]
 	}
 	return dst
+}
+
+// place finds a token at the beginning of text: how many bytes come before it and how many it has; none where it is not there. What
+// may come before are the first bytes of a character of which an earlier event had the tokens. Early tokens may have a space more
+// than the text.
+func place(text string, b []byte, early bool) (skip, length int) {
+	switch {
+	case len(b) == 0:
+		return 0, 0
+	case hasPrefix(text, b):
+		return 0, len(b)
+	case early && len(b) > 1 && b[0] == ' ' && hasPrefix(text, b[1:]):
+		return 0, len(b) - 1
+	case utf8.RuneStart(b[0]):
+		return 0, 0
+	}
+	_, n := utf8.DecodeRuneInString(text)
+	for skip := 1; skip < n; skip++ {
+		if hasPrefix(text[skip:], b) {
+			return skip, len(b)
+		}
+	}
+	return 0, 0
 }
 
 func hasPrefix(s string, b []byte) bool { return len(s) >= len(b) && s[:len(b)] == string(b) }

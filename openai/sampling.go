@@ -55,8 +55,8 @@ func whole(name string, least, most int64, set func(d *decoder, n int64)) field 
 	})
 }
 
-// flag honours a field that is true or false.
-func flag(name string, set func(d *decoder, b bool)) field {
+// truth honours a field that is true or false.
+func truth(name string, set func(d *decoder, b bool)) field {
 	return honoured(name, func(d *decoder, v value) error {
 		b, err := v.asBool(name)
 		if err == nil {
@@ -96,14 +96,14 @@ func common(rows ...field) []field {
 			return err
 		}),
 		whole("min_tokens", 0, math.MaxInt32, func(d *decoder, n int64) { d.req.Limits.MinTokens = int(n) }),
-		flag("ignore_eos", func(d *decoder, b bool) { d.req.Limits.IgnoreEOS = b }),
+		truth("ignore_eos", func(d *decoder, b bool) { d.req.Limits.IgnoreEOS = b }),
 		whole("n", 1, choicesMax, func(d *decoder, n int64) { d.req.N = int(n) }),
 		whole("best_of", 1, choicesMax, func(d *decoder, n int64) { d.asked.bestOf = n }),
 		whole("prompt_logprobs", 0, logprobsMax, func(d *decoder, n int64) {
 			d.req.Report.PromptLogprobs, d.asked.promptLogprobs = int(n), true
 		}),
-		flag("return_token_ids", func(d *decoder, b bool) { d.req.Report.TokenIDs = b }),
-		flag("stream", func(d *decoder, b bool) { d.req.Stream = b }),
+		truth("return_token_ids", func(d *decoder, b bool) { d.req.Report.TokenIDs = b }),
+		truth("stream", func(d *decoder, b bool) { d.req.Stream = b }),
 		honoured("stream_options", readStreamOptions),
 		word("user", func(d *decoder, s string) { d.req.User = s }),
 		word("safety_identifier", func(d *decoder, s string) { d.asked.safetyIdentifier = s }),
