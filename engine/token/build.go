@@ -89,6 +89,17 @@ func (s *spec) name(sp special) error {
 	return nil
 }
 
+// namesOf gives the names that chat templates have for the special ids.
+func (s *spec) namesOf() map[string]string {
+	names := map[string]string{}
+	for name, id := range map[string]ID{"bos_token": s.bos, "eos_token": s.eos, "unk_token": s.unk} {
+		if id != none {
+			names[name] = s.texts[id]
+		}
+	}
+	return names
+}
+
 // newByteLevel builds a byte-level BPE tokenizer.
 func newByteLevel(sp spec) (*Tokenizer, error) {
 	t, err := newTokenizer(sp)
@@ -148,12 +159,7 @@ func newTokenizer(sp spec) (*Tokenizer, error) {
 	}
 	t.eogs = t.endings(sp)
 	if t.specials = sp.specials; t.specials == nil {
-		t.specials = map[string]string{}
-		for name, id := range map[string]ID{"bos_token": sp.bos, "eos_token": sp.eos, "unk_token": sp.unk} {
-			if id != none {
-				t.specials[name] = v.texts[id]
-			}
-		}
+		t.specials = sp.namesOf()
 	}
 	return t, nil
 }

@@ -242,12 +242,15 @@ func (f *hfFile) entries() ([]hfEntry, error) {
 		})
 		return entries, nil
 	}
-	var list [][2]json.RawMessage
+	var list [][]json.RawMessage
 	if err := json.Unmarshal(f.Model.Vocab, &list); err != nil {
 		return nil, fmt.Errorf("model.vocab: %w", err)
 	}
 	entries := make([]hfEntry, len(list))
 	for i, e := range list {
+		if len(e) != 2 {
+			return nil, fmt.Errorf("model.vocab[%d] has %d values, want a text and a score", i, len(e))
+		}
 		entries[i].id = int64(i)
 		if err := json.Unmarshal(e[0], &entries[i].text); err != nil {
 			return nil, fmt.Errorf("model.vocab[%d]: %w", i, err)
@@ -266,12 +269,15 @@ func readMerges(raw json.RawMessage) ([]pair, error) {
 	}
 	rest, _ := bytes.CutPrefix(bytes.TrimSpace(raw), []byte("["))
 	if bytes.HasPrefix(bytes.TrimSpace(rest), []byte("[")) {
-		var lists [][2]string
+		var lists [][]string
 		if err := json.Unmarshal(raw, &lists); err != nil {
 			return nil, fmt.Errorf("model.merges: %w", err)
 		}
 		merges := make([]pair, len(lists))
 		for i, l := range lists {
+			if len(l) != 2 {
+				return nil, fmt.Errorf("merge %d has %d tokens, want 2", i, len(l))
+			}
 			merges[i] = pair{l[0], l[1]}
 		}
 		return merges, nil

@@ -3,6 +3,7 @@ package token
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 )
 
@@ -246,9 +247,8 @@ func fromPieces(b []byte, sp special) (*Tokenizer, error) {
 	if err := s.name(sp); err != nil {
 		return nil, err
 	}
-	if len(sp.texts) == 0 {
-		s.specials = nil // told by the model's own ids
-	}
+	s.specials = s.namesOf()
+	maps.Copy(s.specials, sp.texts)
 	// What stands around a text: Llama's tokenizers, which are nearly all that come as a tokenizer.model, begin with BOS.
 	s.addBOS = s.bos != none && truth(sp.addBOS, true)
 	s.addEOS = s.eos != none && truth(sp.addEOS, false)
