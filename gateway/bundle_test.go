@@ -178,6 +178,9 @@ func (b *bundle) ask(t testing.TB, method, path, body string, headers ...string)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if resp.Close { // the client takes this header out
+		resp.Header.Set("Connection", "close")
+	}
 	return reply{resp.StatusCode, resp.Header, string(text)}
 }
 

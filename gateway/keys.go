@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base32"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -21,7 +22,7 @@ type Key struct {
 	Tenant string
 }
 
-// keysMax bounds the list that every request is compared with: 10,000 keys take some 60 µs. Far more than one server's clients,
+// keysMax bounds the list that every request is compared with: 10,000 keys take some 100 µs. Far more than one server's clients,
 // and still less than a token takes.
 const keysMax = 10_000
 
@@ -54,7 +55,23 @@ func (k Key) digest() (sum [sha256.Size]byte, err error) {
 // keyring holds the listed keys. It never changes after New.
 type keyring struct {
 	keys    []Key
-	digests [][sha256.Size]byte // of keys, in their order
+	digests []digest // of keys, in their order
+}
+
+// digest is a SHA-256 as four words, so that ten thousand are compared in the time of one token.
+type digest [4]uint64
+
+func words(sum [sha256.Size]byte) (d digest) {
+	for i := range d {
+		d[i] = binary.LittleEndian.Uint64(sum[8*i:])
+	}
+	return d
+}
+
+// differs is 0 for equal digests and 1 for others, found without a branch.
+func (d digest) differs(e digest) int {
+	x := d[0] ^ e[0] | d[1] ^ e[1] | d[2] ^ e[2] | d[3] ^ e[3]
+	return int((x | -x) >> 63)
 }
 
 func newKeyring(keys []Key) (keyring, error) {
@@ -64,7 +81,7 @@ func newKeyring(keys []Key) (keyring, error) {
 		if err != nil {
 			return keyring{}, err
 		}
-		r.digests = append(r.digests, d)
+		r.digests = append(r.digests, words(d))
 	}
 	return r, nil
 }
@@ -72,10 +89,10 @@ func newKeyring(keys []Key) (keyring, error) {
 // find gives the listed key whose hash plain has. Every key is compared in full, so that the time tells neither whether there is
 // such a key nor how far down the list it stands.
 func (r keyring) find(plain string) (Key, bool) {
-	sum := sha256.Sum256([]byte(plain))
+	sum := words(sha256.Sum256([]byte(plain)))
 	at := -1
 	for i := range r.digests {
-		at = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], r.digests[i][:]), i, at)
+		at = subtle.ConstantTimeSelect(sum.differs(r.digests[i]), at, i)
 	}
 	if at < 0 {
 		return Key{}, false
