@@ -36,7 +36,7 @@ func (t *Template) Chat(c Chat) (text string, err error) {
 			fail(typeError, "chat_template_kwargs is a %s; send an object", typeName(k))
 		}
 		for _, key := range kwargs.keys {
-			if reserved(key) {
+			if name, _ := key.(string); reserved(name) {
 				fail(typeError, "chat_template_kwargs has %q, which the request's own field sets; leave it out", key)
 			}
 		}

@@ -36,18 +36,28 @@ type RaiseError struct {
 
 func (e *RaiseError) Error() string { return "the template refuses: " + e.Message }
 
-// fail ends parsing or rendering. The position is filled in where the panic passes a node.
-func fail(kind, format string, args ...any) {
-	panic(&Error{Kind: kind, Message: fmt.Sprintf(format, args...)})
+// fail ends parsing or rendering.
+func fail(kind, format string, args ...any) { failAt(0, kind, format, args...) }
+
+func failAt(line int, kind, format string, args ...any) {
+	panic(&Error{Line: line, Kind: kind, Message: fmt.Sprintf(format, args...)})
 }
 
-// The kinds that are made here, named as Python names them.
+// The kinds that are made here, named as Python names them, and LimitError for the bounds of this package.
 const (
 	typeError      = "TypeError"
-	undefinedError = "UndefinedError"
-	syntaxError    = "TemplateSyntaxError"
 	valueError     = "ValueError"
-	limitError     = "LimitError"
-	securityError  = "SecurityError"
+	indexError     = "IndexError"
+	keyError       = "KeyError"
+	overflowError  = "OverflowError"
+	zeroDivision   = "ZeroDivisionError"
 	recursionError = "RecursionError"
+	undefinedError = "UndefinedError"
+	securityError  = "SecurityError"
+	syntaxError    = "TemplateSyntaxError"
+	assertionError = "TemplateAssertionError"
+	runtimeError   = "TemplateRuntimeError"
+	filterArgument = "FilterArgumentError"
+	limitError     = "LimitError"
+	notSupported   = "NotSupportedError"
 )

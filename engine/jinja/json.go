@@ -7,10 +7,9 @@ import (
 	"io"
 	"math"
 	"math/big"
-	"sort"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+	"unicode/utf16"
 )
 
 // FromJSON reads a JSON text as Python's json.loads does: dicts keep their order, 1 and 1.0 stay apart, whole numbers have any
@@ -78,9 +77,6 @@ func readObject(d *json.Decoder, depth int) (Value, error) {
 	return o, err
 }
 
-// digitsMax bounds a whole number's digits, as Python bounds them (4,300).
-const digitsMax = 4300
-
 func readNumber(s string) (Value, error) {
 	if strings.ContainsAny(s, ".eE") {
 		f, err := strconv.ParseFloat(s, 64)
@@ -99,7 +95,7 @@ func readNumber(s string) (Value, error) {
 	return n, nil
 }
 
-// layout says how tojson writes: separators, and the indentation where it is not negative.
+// layout says how tojson writes: separators, and lines that are indented where lines is set.
 type layout struct {
 	item, key string
 	indent    string
@@ -108,58 +104,77 @@ type layout struct {
 	ascii     bool
 }
 
-// writeJSON is json.dumps(v, ensure_ascii=False).
-func writeJSON(b *strings.Builder, v Value, o layout, depth int) {
-	if depth > nestingMax {
-		fail(recursionError, "values nest deeper than %d", nestingMax)
-	}
+// json writes what Python's json.dumps writes.
+func (w *writer) json(v Value, o layout, depth int) {
+	tooDeep(depth)
+	w.m.spend(1)
 	switch v := v.(type) {
 	case nil:
-		b.WriteString("null")
+		w.put("null")
 	case bool:
-		b.WriteString(strconv.FormatBool(v))
+		w.put(strconv.FormatBool(v))
 	case int64:
-		b.WriteString(strconv.FormatInt(v, 10))
+		w.put(strconv.FormatInt(v, 10))
 	case *big.Int:
-		b.WriteString(v.String())
+		w.put(bigText(v))
 	case float64:
-		b.WriteString(jsonFloat(v))
+		w.put(jsonFloat(v))
 	case string:
-		writeJSONString(b, v, o.ascii)
+		w.jsonText(v, o.ascii)
+	case markup:
+		w.jsonText(string(v), o.ascii)
 	case *List:
-		writeJSONItems(b, o, depth, '[', ']', len(v.Items), func(i int) { writeJSON(b, v.Items[i], o, depth+1) })
+		w.jsonItems(o, depth, "[", "]", len(v.Items), func(i int) { w.json(v.Items[i], o, depth+1) })
 	case *Dict:
 		keys := v.keys
 		if o.sorted {
-			keys = sortedStrings(keys)
+			keys = sorted(w.m, keys, false)
 		}
-		writeJSONItems(b, o, depth, '{', '}', len(keys), func(i int) {
-			writeJSONString(b, keys[i], o.ascii)
-			b.WriteString(o.key)
-			writeJSON(b, v.values[keys[i]], o, depth+1)
+		w.jsonItems(o, depth, "{", "}", len(keys), func(i int) {
+			w.jsonText(w.jsonKey(keys[i]), o.ascii)
+			w.put(o.key)
+			w.json(v.at(keys[i]), o, depth+1)
 		})
 	default:
 		fail(typeError, "Object of type %s is not JSON serializable", typeName(v))
 	}
 }
 
-func writeJSONItems(b *strings.Builder, o layout, depth int, open, end byte, n int, item func(int)) {
-	b.WriteByte(open)
+// jsonKey is how a dict's key is written.
+func (w *writer) jsonKey(k Value) string {
+	if s, ok := text(k); ok {
+		return s
+	}
+	if k != nil && !isNumber(k) {
+		fail(typeError, "keys must be str, int, float, bool or None, not %s", typeName(k))
+	}
+	in := writer{m: w.m}
+	in.json(k, layout{}, 0)
+	return in.b.String()
+}
+
+func (w *writer) jsonItems(o layout, depth int, open, end string, n int, item func(int)) {
+	w.put(open)
 	for i := range n {
 		if i > 0 {
-			b.WriteString(o.item)
+			w.put(o.item)
 		}
-		if o.lines {
-			b.WriteByte('\n')
-			b.WriteString(strings.Repeat(o.indent, depth+1))
-		}
+		w.jsonLine(o, depth+1)
 		item(i)
 	}
-	if o.lines && n > 0 {
-		b.WriteByte('\n')
-		b.WriteString(strings.Repeat(o.indent, depth))
+	if n > 0 {
+		w.jsonLine(o, depth)
 	}
-	b.WriteByte(end)
+	w.put(end)
+}
+
+func (w *writer) jsonLine(o layout, depth int) {
+	if o.lines {
+		w.put("\n")
+		for range depth {
+			w.put(o.indent)
+		}
+	}
 }
 
 func jsonFloat(v float64) string {
@@ -174,7 +189,9 @@ func jsonFloat(v float64) string {
 	return floatRepr(v)
 }
 
-func writeJSONString(b *strings.Builder, s string, ascii bool) {
+func (w *writer) jsonText(s string, ascii bool) {
+	var b strings.Builder
+	w.m.look(len(s))
 	b.WriteByte('"')
 	for _, r := range s {
 		switch {
@@ -194,51 +211,42 @@ func writeJSONString(b *strings.Builder, s string, ascii bool) {
 		case r < 0x20:
 			b.WriteString(`\u` + hex(r, 4))
 		case ascii && r >= 0x10000:
-			r -= 0x10000
-			b.WriteString(`\u` + hex(0xd800+r>>10, 4) + `\u` + hex(0xdc00+r&0x3ff, 4))
-		case ascii && r >= utf8.RuneSelf:
+			high, low := utf16.EncodeRune(r)
+			b.WriteString(`\u` + hex(high, 4) + `\u` + hex(low, 4))
+		case ascii && r > 0x7f:
 			b.WriteString(`\u` + hex(r, 4))
 		default:
 			b.WriteRune(r)
 		}
 	}
 	b.WriteByte('"')
+	w.put(b.String())
 }
 
-// FromGo turns Go values into template values: nil, bool, ints, floats, strings, slices of any and maps with string keys, whose
-// keys are sorted since a Go map has no order.
-func FromGo(v any) Value {
-	switch v := v.(type) {
-	case int:
-		return int64(v)
-	case []any:
-		l := &List{}
-		for _, x := range v {
-			l.Items = append(l.Items, FromGo(x))
+// toJSON is the filter tojson as transformers has it.
+func toJSON(r *rendering, x Value, a args) Value {
+	v := a.take("tojson", 0, "ensure_ascii", "indent", "separators", "sort_keys")
+	o := layout{item: ", ", key: ": "}
+	o.ascii = given(v[0]) && truth(v[0])
+	o.sorted = given(v[3]) && truth(v[3])
+	if indent := or(v[1], nil); indent != nil {
+		o.lines, o.item = true, ","
+		if s, ok := text(indent); ok {
+			o.indent = s
+		} else {
+			n := max(0, whole(indent, "indent"))
+			if n > widthMax {
+				fail(limitError, "tojson indents by %d characters; at most %d are made", n, widthMax)
+			}
+			r.grow(n)
+			o.indent = strings.Repeat(" ", n)
 		}
-		return l
-	case []string:
-		l := &List{}
-		for _, x := range v {
-			l.Items = append(l.Items, x)
-		}
-		return l
-	case map[string]any:
-		d := NewDict()
-		keys := make([]string, 0, len(v))
-		for k := range v {
-			keys = append(keys, k)
-		}
-		for _, k := range sortedStrings(keys) {
-			d.Set(k, FromGo(v[k]))
-		}
-		return d
 	}
-	return v
-}
-
-func sortedStrings(keys []string) []string {
-	out := append([]string(nil), keys...)
-	sort.Strings(out)
-	return out
+	if by := or(v[2], nil); by != nil {
+		pair := r.unpack(by, 2)
+		o.item, o.key = mustText(pair[0], "item_separator"), mustText(pair[1], "key_separator")
+	}
+	w := writer{m: &r.meter}
+	w.json(x, o, 0)
+	return w.b.String()
 }

@@ -1,0 +1,80 @@
+package jinja
+
+import "math/big"
+
+// The bounds of a template's text. Python's own recursion limit refuses what nests as deep as these, or less deep.
+const (
+	sourceMax = 1 << 20 // bytes of a template; the longest of known models has about 30,000
+	nestMax   = 100     // statements in statements, and brackets in brackets
+	depthMax  = 1000    // expressions in expressions; a chain of a + b + c nests once a link
+)
+
+// The bounds of one rendering. They are far above what chats need and end a hostile template within about a second.
+const (
+	// stepsMax counts computed nodes, visited items, and 64 bytes of text that are looked at. A hundred messages take some ten
+	// thousand; ten million are about a second. Fewer would refuse long conversations under templates that scan all messages
+	// for each, more would let a template hold a core for longer.
+	stepsMax = 10_000_000
+	// bytesMax bounds what all made values take together, most of it garbage soon. The largest body is 32 MB, of which a template
+	// makes a handful of copies; less than eight times that would refuse it, more would be memory that one request can hold.
+	bytesMax  = 256 << 20
+	callsMax  = 150     // macros and recursive loops inside each other; Python ends at 199 or fewer
+	rangeMax  = 100_000 // as Jinja's sandbox has it
+	intBits   = 1 << 14 // of a whole number; Python writes none above 4,300 digits, which are 14,285 bits
+	widthMax  = 1 << 20 // of a padded or formatted field
+	digitsMax = 4300    // of a whole number that is read or written, as Python has it
+)
+
+const (
+	slotBytes  = 16 // of a list's item
+	entryBytes = 96 // of a dict's entry
+	lookBytes  = 64 // of text that are looked at in one step
+)
+
+// meter holds what a rendering may still use.
+type meter struct {
+	steps, bytes int
+}
+
+// spend takes n steps.
+func (m *meter) spend(n int) {
+	m.steps -= n
+	if m.steps < 0 {
+		fail(limitError, "the template takes more than %d steps", stepsMax)
+	}
+}
+
+// look takes the steps for reading n bytes of text.
+func (m *meter) look(n int) { m.spend(1 + n/lookBytes) }
+
+// grow takes n bytes of memory before they are allocated, and the steps for filling them.
+func (m *meter) grow(n int) {
+	if n > m.bytes || n < 0 {
+		m.bytes = 0
+		fail(limitError, "the template makes more than %d bytes of text and lists", bytesMax)
+	}
+	m.bytes -= n
+	m.spend(n / lookBytes)
+}
+
+// growTimes takes n bytes k times.
+func (m *meter) growTimes(n, k int) {
+	if n > 0 && k > m.bytes/n {
+		n, k = bytesMax+1, 1
+	}
+	m.grow(n * k)
+}
+
+// weigh looks at v as far as its own text or items go, so that comparing and searching large values is not free.
+func (m *meter) weigh(v Value) {
+	switch v := v.(type) {
+	case string:
+		m.look(len(v))
+	case markup:
+		m.look(len(v))
+	case *List:
+		m.spend(1 + len(v.Items)/8)
+	case *big.Int:
+		m.spend(1 + v.BitLen()*v.BitLen()/(1<<16)) // products and quotients take the square
+	}
+}

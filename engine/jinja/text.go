@@ -1,0 +1,203 @@
+package jinja
+
+import (
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// nestingMax bounds how deep values nest when they are read, written and compared.
+const nestingMax = 200
+
+// str is Python's str(v), and nothing for what is undefined.
+func str(m *meter, v Value) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case markup:
+		return string(v)
+	case undefined:
+		return ""
+	}
+	return repr(m, v)
+}
+
+// repr is Python's repr(v).
+func repr(m *meter, v Value) string {
+	w := writer{m: m}
+	w.repr(v, 0)
+	return w.b.String()
+}
+
+// writer makes text and pays for it as it grows, so that shared values that nest in each other cannot outgrow the bounds.
+type writer struct {
+	b strings.Builder
+	m *meter
+}
+
+func (w *writer) put(s string) {
+	w.m.grow(len(s))
+	w.b.WriteString(s)
+}
+
+func (w *writer) repr(v Value, depth int) {
+	tooDeep(depth)
+	w.m.spend(1)
+	switch v := v.(type) {
+	case nil:
+		w.put("None")
+	case bool:
+		if v {
+			w.put("True")
+		} else {
+			w.put("False")
+		}
+	case int64:
+		w.put(strconv.FormatInt(v, 10))
+	case *big.Int:
+		w.put(bigText(v))
+	case float64:
+		w.put(floatRepr(v))
+	case string:
+		w.m.look(len(v))
+		w.put(quoted(v))
+	case markup:
+		w.put("Markup(" + quoted(string(v)) + ")")
+	case *List:
+		w.list(v, depth)
+	case *Dict:
+		w.put("{")
+		for i, k := range v.keys {
+			if i > 0 {
+				w.put(", ")
+			}
+			w.repr(k, depth+1)
+			w.put(": ")
+			w.repr(v.at(k), depth+1)
+		}
+		w.put("}")
+	case undefined:
+		w.put("Undefined")
+	case *namespace:
+		w.put("<Namespace ")
+		w.repr(v.vars, depth+1)
+		w.put(">")
+	case object:
+		w.put(v.repr(w.m))
+	default:
+		w.put("<object>")
+	}
+}
+
+func (w *writer) list(v *List, depth int) {
+	open, end := "[", "]"
+	if v.Tuple {
+		open, end = "(", ")"
+		if len(v.Items) == 1 {
+			end = ",)"
+		}
+	}
+	w.put(open)
+	for i, item := range v.Items {
+		if i > 0 {
+			w.put(", ")
+		}
+		w.repr(item, depth+1)
+	}
+	w.put(end)
+}
+
+func tooDeep(depth int) {
+	if depth > nestingMax {
+		fail(recursionError, "values nest deeper than %d", nestingMax)
+	}
+}
+
+func bigText(n *big.Int) string {
+	s := n.String()
+	if len(strings.TrimPrefix(s, "-")) > digitsMax {
+		fail(valueError, "Exceeds the limit (%d digits) for integer string conversion", digitsMax)
+	}
+	return s
+}
+
+// floatRepr is Python's repr of a float: the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on.
+func floatRepr(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return "nan"
+	case math.IsInf(v, 1):
+		return "inf"
+	case math.IsInf(v, -1):
+		return "-inf"
+	}
+	if a := math.Abs(v); a != 0 && (a < 1e-4 || a >= 1e16) {
+		return strconv.FormatFloat(v, 'e', -1, 64)
+	}
+	s := strconv.FormatFloat(v, 'f', -1, 64)
+	if !strings.Contains(s, ".") {
+		s += ".0"
+	}
+	return s
+}
+
+// quoted is Python's repr of a string: single quotes unless only they occur in it, and escapes for what is not printable.
+func quoted(s string) string {
+	var b strings.Builder
+	quote := '\''
+	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
+		quote = '"'
+	}
+	b.WriteRune(quote)
+	for _, r := range s {
+		switch {
+		case r == quote || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r == ' ' || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r < 0x100:
+			b.WriteString(`\x` + hex(r, 2))
+		case r < 0x10000:
+			b.WriteString(`\u` + hex(r, 4))
+		default:
+			b.WriteString(`\U` + hex(r, 8))
+		}
+	}
+	b.WriteRune(quote)
+	return b.String()
+}
+
+func hex(r rune, digits int) string {
+	s := strconv.FormatInt(int64(r), 16)
+	return strings.Repeat("0", max(0, digits-len(s))) + s
+}
+
+// isSpace tells what Python's str.strip takes away.
+func isSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
+
+func trimSpace(s string) string { return strings.TrimFunc(s, isSpace) }
+
+// escape makes text safe between HTML tags, as markupsafe does.
+func escape(m *meter, s string) markup {
+	m.look(len(s))
+	out := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "'", "&#39;", `"`, "&#34;").Replace(s)
+	m.grow(len(out))
+	return markup(out)
+}
+
+// escaped is v as markup: as it is where it is markup, its escaped text otherwise.
+func escaped(m *meter, v Value) markup {
+	if u, ok := v.(markup); ok {
+		return u
+	}
+	return escape(m, str(m, v))
+}
