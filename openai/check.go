@@ -16,6 +16,10 @@ const depthMax = 100
 // than a map, above it a hostile object of many keys would cost the square of their number.
 const keysLinear = 16
 
+// keysMax bounds the keys of one object, because all of them are kept until it closes. The largest honest objects are logit_bias, with
+// biasMax entries, and the properties of JSON schemas, some hundreds.
+const keysMax = 4096
+
 // check reports the first thing that makes body something else than one JSON value of RFC 8259 in valid UTF-8: the grammar, bytes
 // after the value, nesting beyond depthMax, a key that comes twice in one object, half of a surrogate pair. encoding/json lets the
 // last three pass, and two readers of such a body may then see two different requests.
@@ -105,6 +109,10 @@ func (c *checker) object(depth int) error {
 		if c.twice(first, key, &hashed) {
 			c.i = start
 			return c.fail("the key %.100q comes twice in one object; keep one of them", key)
+		}
+		if len(c.keys)-first == keysMax {
+			c.i = start
+			return c.fail("an object has more than %d keys", keysMax)
 		}
 		c.keys = append(c.keys, key)
 		if c.space(); c.i == len(c.b) || c.b[c.i] != ':' {

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -91,6 +92,23 @@ func TestCheckFindsTwinsAmongMany(t *testing.T) {
 				t.Errorf("key %d of %d comes twice and passes", i, n)
 			}
 		}
+	}
+}
+
+func TestCheckBoundsKeys(t *testing.T) {
+	t.Parallel()
+	keys := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `"%d":1,`, i)
+		}
+		return strings.TrimSuffix(b.String(), ",")
+	}
+	if err := check([]byte(`{"a":{` + keys(keysMax) + `},"b":{` + keys(keysMax) + `}}`)); err != nil {
+		t.Errorf("%d keys: %v", keysMax, err)
+	}
+	if err := check([]byte(`{"a":{` + keys(keysMax+1) + `}}`)); err == nil || !strings.Contains(err.Error(), "more than 4096 keys") {
+		t.Errorf("%d keys: %v", keysMax+1, err)
 	}
 }
 

@@ -7,5 +7,5 @@
 // Nothing is ignored in silence. Every list, string and number has a bound.
 //
 // The package knows no HTTP, starts no goroutine, holds no lock and keeps nothing between calls; a Stream or an Answer belongs to
-// one request. It imports llm only.
+// one request. It imports llm, and an edit distance for the nearest name.
 package openai
