@@ -29,22 +29,18 @@ func (h Head) append(dst []byte, object string) []byte {
 }
 
 // Stream writes an answer as server-sent events, each a whole frame "data: {...}\n\n". It keeps the beginning that all frames share
-// and two numbers a choice, and allocates nothing for an event beyond what dst needs to grow.
+// and one number a choice, and allocates nothing for an event beyond what dst needs to grow.
 type Stream struct {
-	report  llm.Report
-	chat    bool
-	head    []byte
-	choices []streamChoice
-}
-
-type streamChoice struct {
-	begun bool // the frame with the role is out
-	chars int  // of the text that is out, in characters; kept where offsets are told
+	report llm.Report
+	chat   bool
+	head   []byte
+	begun  bool  // the frames with the roles are out
+	chars  []int // of each choice's text that is out, in characters; kept where offsets are told
 }
 
 // NewStream begins the stream of req's answer. The events' Choice must be below req.Choices().
 func NewStream(req *llm.Request, h Head) *Stream {
-	s := &Stream{report: req.Report, chat: req.Task == llm.Chat, choices: make([]streamChoice, req.Choices())}
+	s := &Stream{report: req.Report, chat: req.Task == llm.Chat, chars: make([]int, req.Choices())}
 	object := "text_completion"
 	if s.chat {
 		object = "chat.completion.chunk"
@@ -115,20 +111,23 @@ func (s *Stream) close(dst []byte, u llm.Usage) []byte {
 	return append(dst, "}\n\n"...)
 }
 
-// begin appends the frame with the role, once a choice of a chat. The ids of the prompt, where they were asked for, are in it.
+// begin appends the frames with the roles before anything else of a chat: of all choices, in their order, whichever has the first
+// event. OpenAI does so, and its Python SDK cannot put together a stream that begins with another choice than 0. The ids of the
+// prompt, which all choices share, are in them where they were asked for; the first event tells them then.
 func (s *Stream) begin(dst []byte, e *llm.Event) []byte {
-	c := &s.choices[e.Choice]
-	if c.begun || !s.chat {
+	if s.begun || !s.chat {
 		return dst
 	}
-	c.begun = true
-	dst = s.open(dst, e.Choice)
-	dst = append(dst, `,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}`...)
-	dst = s.close(dst, llm.Usage{PromptTokens: e.Usage.PromptTokens, CachedTokens: e.Usage.CachedTokens})
-	if e.Kind == llm.EventPrompt && s.report.TokenIDs {
-		dst = dst[:len(dst)-len("}\n\n")]
-		dst = append(dst, `,"prompt_token_ids":[`...)
-		dst = append(appendIDs(dst, e.Tokens), "]}\n\n"...)
+	s.begun = true
+	for i := range s.chars {
+		dst = s.open(dst, i)
+		dst = append(dst, `,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}`...)
+		dst = s.close(dst, llm.Usage{PromptTokens: e.Usage.PromptTokens, CachedTokens: e.Usage.CachedTokens})
+		if e.Kind == llm.EventPrompt && s.report.TokenIDs {
+			dst = dst[:len(dst)-len("}\n\n")]
+			dst = append(dst, `,"prompt_token_ids":[`...)
+			dst = append(appendIDs(dst, e.Tokens), "]}\n\n"...)
+		}
 	}
 	return dst
 }
@@ -141,12 +140,11 @@ func (s *Stream) prompt(dst []byte, e *llm.Event) []byte {
 	if !s.report.Echo && !s.report.TokenIDs {
 		return dst
 	}
-	c := &s.choices[e.Choice]
 	dst = s.open(dst, e.Choice)
 	dst = append(dst, `,"text":`...)
 	if s.report.Echo {
 		dst = appendString(dst, e.Text)
-		dst = s.textLogprobs(dst, c, e)
+		dst = s.textLogprobs(dst, e)
 	} else {
 		dst = append(dst, `"","logprobs":null`...)
 	}
@@ -215,7 +213,7 @@ func (s *Stream) textDelta(dst []byte, e *llm.Event) []byte {
 	dst = s.open(dst, e.Choice)
 	dst = append(dst, `,"text":`...)
 	dst = appendString(dst, e.Text)
-	dst = s.textLogprobs(dst, &s.choices[e.Choice], e)
+	dst = s.textLogprobs(dst, e)
 	dst = append(dst, `,"finish_reason":null`...)
 	return s.close(append(s.tokenIDs(dst, e), '}'), e.Usage)
 }
@@ -226,12 +224,12 @@ func errCallInText() *llm.Error {
 }
 
 // textLogprobs appends the logprobs member of a completion's choice.
-func (s *Stream) textLogprobs(dst []byte, c *streamChoice, e *llm.Event) []byte {
+func (s *Stream) textLogprobs(dst []byte, e *llm.Event) []byte {
 	if s.report.Logprobs < 0 {
 		return append(dst, `,"logprobs":null`...)
 	}
-	from := c.chars
-	c.chars += utf8.RuneCountInString(e.Text)
+	from := s.chars[e.Choice]
+	s.chars[e.Choice] += utf8.RuneCountInString(e.Text)
 	if len(e.Tokens) == 0 {
 		return append(dst, `,"logprobs":null`...)
 	}
