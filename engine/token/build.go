@@ -20,6 +20,8 @@ type spec struct {
 	// addedAsBytes reads the text of added tokens in the byte alphabet too when decoding, as Hugging Face's library does: an added
 	// "ö" becomes the byte F6 there. llama.cpp writes it as it is.
 	addedAsBytes bool
+	// byteText lets text that spells a byte token ("<0x0A>") become it in Unigram, as Hugging Face's library does.
+	byteText bool
 
 	bos, eos, unk  ID   // none where there is none
 	ends           []ID // further tokens that end a generation, as the file lists them

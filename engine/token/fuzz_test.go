@@ -81,6 +81,7 @@ func FuzzTokenizerJSON(f *testing.F) {
 func FuzzSentencePiece(f *testing.F) {
 	f.Add(smallPieces(message(3, 2), message(3, 1)))
 	f.Add(smallPieces(message(3, 2, 35, 1, 40, 0, 41, -1), message(4, 0)))
+	f.Add(readTest(f, "unigram.model"))
 	table := []byte{8, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 'x', 0}
 	f.Add(append(smallPieces(message(3, 1), message(2, table)), message(1, message(1, "▁a", 2, float32(-3)))...))
 	f.Add(append(smallPieces(message(3, 1), nil), message(1, message(1, "ab", 3, 4))...))

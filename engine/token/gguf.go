@@ -267,7 +267,7 @@ func (g gguf) unigram(s spec) (*Tokenizer, error) {
 			if err != nil {
 				return nil, err
 			}
-			s.norm = func(text string, first bool) string { return marks.apply(table.apply(text), first) }
+			s.norm = func(text string, at place) string { return marks.apply(table.apply(text), at) }
 		}
 	}
 	return newUnigram(s, space, false)

@@ -94,6 +94,7 @@ func (f *hfFile) build(s spec, p *pipeline) (*Tokenizer, error) {
 	case typeBPE:
 		return f.newBPE(s, p)
 	case typeUnigram:
+		s.byteText = true
 		return newUnigram(s, p.dropSpace, false)
 	}
 	chars, prefix := wordPieceChars, "##"

@@ -50,9 +50,9 @@ func (p *pipeline) normalizer() normalizer {
 	if len(p.norms) == 0 {
 		return nil
 	}
-	return func(text string, first bool) string {
+	return func(text string, at place) string {
 		for _, n := range p.norms {
-			text = n(text, first)
+			text = n(text, at)
 		}
 		return text
 	}
@@ -146,7 +146,7 @@ func (p *pipeline) readNormalizer(raw json.RawMessage) error {
 
 func (s *stage) normalizer() (normalizer, error) {
 	plain := func(f func(string) string) (normalizer, error) {
-		return func(text string, _ bool) string { return f(text) }, nil
+		return func(text string, _ place) string { return f(text) }, nil
 	}
 	switch s.Type {
 	case "NFC":
@@ -248,7 +248,7 @@ func (p *pipeline) readPreTokenizer(raw json.RawMessage) error {
 				if len(p.pre) > 0 {
 					return fmt.Errorf("ByteLevel with add_prefix_space after another pre-tokenizer is not supported")
 				}
-				p.norms = append(p.norms, func(text string, _ bool) string {
+				p.norms = append(p.norms, func(text string, _ place) string {
 					if text == "" || text[0] == ' ' {
 						return text
 					}
@@ -279,7 +279,7 @@ func (p *pipeline) readPreTokenizer(raw json.RawMessage) error {
 			p.pre = append(p.pre, cutBert)
 		case "WhitespaceSplit":
 			p.split = true
-			p.norms = append(p.norms, func(text string, _ bool) string { return strings.Join(strings.FieldsFunc(text, isSpace), " ") })
+			p.norms = append(p.norms, func(text string, _ place) string { return strings.Join(strings.FieldsFunc(text, isSpace), " ") })
 		case "Metaspace":
 			return p.metaspace(s)
 		default:

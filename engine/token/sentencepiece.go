@@ -254,21 +254,26 @@ func fromPieces(b []byte, sp special) (*Tokenizer, error) {
 	s.addEOS = s.eos != none && truth(sp.addEOS, false)
 	front := frontNever
 	if m.dummyPrefix {
-		if front = frontStretch; !truth(sp.legacy, true) {
+		if front = frontSpecial; !truth(sp.legacy, true) {
 			front = frontFirst
 		}
 	}
-	marks := spaced{front: front, collapse: m.collapse}
+	marks := spaced{front: front, collapse: m.collapse, whole: true}
 	s.norm = marks.apply
 	if len(m.charsmap) > 0 {
 		table, err := readCharsmap(m.charsmap)
 		if err != nil {
 			return nil, err
 		}
-		s.norm = func(text string, first bool) string { return marks.apply(table.apply(text), first) }
+		s.norm = func(text string, at place) string { return marks.apply(table.apply(text), at) }
 	}
+	build := func() (*Tokenizer, error) { return newSentencePiece(s, true, m.dummyPrefix) }
 	if m.algorithm == algorithmUnigram {
-		return newUnigram(s, m.dummyPrefix, true)
+		build = func() (*Tokenizer, error) { return newUnigram(s, m.dummyPrefix, true) }
 	}
-	return newSentencePiece(s, true, m.dummyPrefix)
+	t, err := build()
+	if err == nil {
+		t.marksEmpty = front != frontNever
+	}
+	return t, err
 }

@@ -183,8 +183,11 @@ type spaced struct {
 	// unlessMarked leaves the mark in front out where the text begins with one already, as the Metaspace of Hugging Face does;
 	// SentencePiece itself always writes it.
 	unlessMarked bool
-	// collapse drops white space at both ends and makes one of every run in the middle (remove_extra_whitespaces).
+	// collapse drops spaces at both ends and makes one of every run in the middle (remove_extra_whitespaces).
 	collapse bool
+	// whole takes stretches between added tokens as parts of one text, as SentencePiece does with its user-defined symbols: there
+	// are no ends at such a token, and a text that begins with one has its mark before it.
+	whole bool
 }
 
 // frontMark says which stretches of text get a mark in front.
@@ -193,23 +196,44 @@ type frontMark int
 const (
 	frontNever   frontMark = iota
 	frontFirst             // only the one that begins the text
-	frontStretch           // also those after an added token
+	frontSpecial           // also those after a control token
+	frontStretch           // also those after any added token
 )
 
-func (p spaced) apply(text string, first bool) string {
+func (p spaced) apply(text string, at place) string {
+	if !p.whole {
+		at &^= beforeAdded
+	}
 	if p.collapse {
-		text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' }), " ")
-		if text == "" {
+		text = collapsed(text, p.whole && at&afterAdded != 0, at&beforeAdded != 0)
+		if text == "" && at&beforeAdded == 0 {
 			return ""
 		}
 	}
 	text = strings.ReplaceAll(text, " ", spaceMark)
-	if p.front == frontStretch || p.front == frontFirst && first {
-		if !p.unlessMarked || !strings.HasPrefix(text, spaceMark) {
-			text = spaceMark + text
-		}
+	wanted := p.front == frontStretch || p.front == frontSpecial && at&afterAdded == 0 || p.front == frontFirst && at&atStart != 0
+	if wanted && (!p.unlessMarked || !strings.HasPrefix(text, spaceMark)) {
+		text = spaceMark + text
 	}
 	return text
+}
+
+// collapsed makes one space of every run, and drops those at the ends that do not touch another part of the text.
+func collapsed(text string, touchesBefore, touchesAfter bool) string {
+	inner := strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' }), " ")
+	if inner == "" {
+		if text != "" && touchesBefore && touchesAfter {
+			return " "
+		}
+		return ""
+	}
+	if touchesBefore && text[0] == ' ' {
+		inner = " " + inner
+	}
+	if touchesAfter && text[len(text)-1] == ' ' {
+		inner += " "
+	}
+	return inner
 }
 
 // cutSpaceRuns cuts before every run of marks: ▁*[^▁]*. Merges cannot cross these cuts where no token has a mark after

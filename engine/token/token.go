@@ -17,7 +17,9 @@ type Tokenizer struct {
 	model model
 	norm  normalizer   // nil: text stays as it is
 	pre   preTokenizer // nil: a stretch of text is one word
-	added added        // the tokens that are cut out of text before everything else
+	// marksEmpty sends the empty stretch before an added token through norm too: SentencePiece puts its mark before such a token.
+	marksEmpty bool
+	added      added // the tokens that are cut out of text before everything else
 
 	before, after []ID // what addSpecial puts around a text
 	bos, eos      ID
@@ -36,8 +38,18 @@ type model interface {
 	word(dst []ID, w string, s *scratch) []ID
 }
 
-// normalizer rewrites a stretch of text that holds no added token. first is true for the stretch that begins the text.
-type normalizer func(text string, first bool) string
+// normalizer rewrites a stretch of text that holds no added token.
+type normalizer func(text string, at place) string
+
+// place says what a stretch of text stands between.
+type place int
+
+const (
+	atStart      place = 1 << iota // nothing before it
+	afterSpecial                   // a control token before it
+	afterAdded                     // a token before it that was added to the vocabulary and has text
+	beforeAdded                    // such a token after it
+)
 
 // Encode gives the ids of text. With addSpecial the tokens that the model expects around every text are added (BOS, EOS,
 // [CLS], [SEP], as its files say). With parseSpecial the text of a special token becomes that token; without it, as for text
@@ -53,13 +65,20 @@ func (t *Tokenizer) Encode(text string, addSpecial, parseSpecial bool) []ID {
 	if addSpecial {
 		ids = append(ids, t.before...)
 	}
+	before := atStart
 	for at := 0; at < len(text); {
 		from, to, id := t.added.next(text, at, parseSpecial)
-		ids = t.stretch(ids, text[at:from], at == 0, s)
+		here, next := before, afterSpecial
+		if id != none && !t.vocab.kinds[id].special() {
+			here, next = before|beforeAdded, afterAdded
+		}
+		if from > at || t.marksEmpty && here&beforeAdded != 0 && before != afterAdded {
+			ids = t.stretch(ids, text[at:from], here, s)
+		}
 		if id != none {
 			ids = append(ids, id)
 		}
-		at = to
+		at, before = to, next
 	}
 	if addSpecial {
 		ids = append(ids, t.after...)
@@ -68,12 +87,12 @@ func (t *Tokenizer) Encode(text string, addSpecial, parseSpecial bool) []ID {
 }
 
 // stretch encodes text that holds no added token.
-func (t *Tokenizer) stretch(ids []ID, text string, first bool, s *scratch) []ID {
+func (t *Tokenizer) stretch(ids []ID, text string, at place, s *scratch) []ID {
+	if t.norm != nil {
+		text = t.norm(text, at)
+	}
 	if text == "" {
 		return ids
-	}
-	if t.norm != nil {
-		text = t.norm(text, first)
 	}
 	if t.pre == nil {
 		return t.model.word(ids, text, s)

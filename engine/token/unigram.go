@@ -26,32 +26,32 @@ const unknownPenalty = 10
 type step struct {
 	score float64
 	from  int32 // where the last token of that way begins
-	id    ID
+	id    ID    // none for an unknown character
 }
 
-func newUnigramModel(v *vocabulary, scores []float32, unk ID, single bool) (*unigram, error) {
-	if unk == none {
+func newUnigramModel(v *vocabulary, sp spec, single bool) (*unigram, error) {
+	if sp.unk == none {
 		return nil, fmt.Errorf("a Unigram vocabulary needs an unknown token, and this one names none")
 	}
-	m := &unigram{scores: scores, unk: unk, bytes: byteTokens(v), single: single, ends: []ID{none}}
+	m := &unigram{scores: sp.scores, unk: sp.unk, bytes: byteTokens(v), single: single, ends: []ID{none}}
 	bytes, worst := 0, float32(math.MaxFloat32)
 	for i, text := range v.texts {
-		if !m.usable(v, ID(i)) {
+		if !usable(v, ID(i), sp.byteText) {
 			continue
 		}
-		if s := scores[i]; math.IsNaN(float64(s)) || math.IsInf(float64(s), 0) {
+		if s := sp.scores[i]; math.IsNaN(float64(s)) || math.IsInf(float64(s), 0) {
 			return nil, fmt.Errorf("token %d has the score %v, want a finite log-probability", i, s)
 		}
 		if len(text) > longestToken {
 			return nil, fmt.Errorf("token %d is %d bytes long; SentencePiece makes none longer than %d", i, len(text), longestToken)
 		}
 		bytes += len(text)
-		worst = min(worst, scores[i])
+		worst = min(worst, sp.scores[i])
 	}
 	m.penalty = float64(worst - unknownPenalty)
 	m.trie = newMergeTable(bytes)
 	for i, text := range v.texts {
-		if m.usable(v, ID(i)) {
+		if usable(v, ID(i), sp.byteText) {
 			m.insert(text, ID(i))
 		}
 	}
@@ -59,8 +59,9 @@ func newUnigramModel(v *vocabulary, scores []float32, unk ID, single bool) (*uni
 }
 
 // usable tells whether text may become the token; of two with the same text the first.
-func (m *unigram) usable(v *vocabulary, id ID) bool {
-	return v.kinds[id] == kindNormal && v.texts[id] != "" && v.index[v.texts[id]] == id
+func usable(v *vocabulary, id ID, byteText bool) bool {
+	k, text := v.kinds[id], v.texts[id]
+	return (k == kindNormal || k == kindByte && byteText) && text != "" && v.index[text] == id
 }
 
 func (m *unigram) insert(text string, id ID) {
@@ -88,7 +89,7 @@ func (m *unigram) word(dst []ID, w string, s *scratch) []ID {
 	for i := len(s.ids) - 1; i >= 0; i-- {
 		end := int(s.ids[i])
 		from, id := int(best[end].from), best[end].id
-		if id != m.unk {
+		if id != none {
 			dst = append(dst, id)
 			continue
 		}
@@ -117,7 +118,7 @@ func (m *unigram) steps(w string, s *scratch) []step {
 			}
 		}
 		if !whole {
-			m.offer(&best[at+size], base+m.penalty, at, m.unk)
+			m.offer(&best[at+size], base+m.penalty, at, none)
 		}
 		at += size
 	}
@@ -141,7 +142,7 @@ func newUnigram(sp spec, dropSpace, single bool) (*Tokenizer, error) {
 		return nil, err
 	}
 	setMarkedPieces(&t.vocab)
-	if t.model, err = newUnigramModel(&t.vocab, sp.scores, sp.unk, single); err != nil {
+	if t.model, err = newUnigramModel(&t.vocab, sp, single); err != nil {
 		return nil, err
 	}
 	t.decode = decoder{dropSpace: dropSpace}

@@ -75,7 +75,7 @@ type bertNormalizer struct {
 	clean, chinese, accents, lower bool
 }
 
-func (b bertNormalizer) apply(text string, _ bool) string {
+func (b bertNormalizer) apply(text string, _ place) string {
 	if b.clean || b.chinese {
 		var out strings.Builder
 		out.Grow(len(text) + len(text)/8)
