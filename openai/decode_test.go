@@ -123,7 +123,6 @@ func TestBounds(t *testing.T) {
 
 	bounded(t, "prompts", choicesMax, func(n int) string { return `{"model":"m","prompt":[` + items(n, same(`"a"`)) + `]}` }, DecodeCompletion, "prompt")
 	bounded(t, "a prompt's tokens", promptTokensMax, func(n int) string { return `{"model":"m","prompt":[` + items(n, same(`1`)) + `]}` }, DecodeCompletion, "prompt")
-	bounded(t, "a listed prompt's tokens", promptTokensMax, func(n int) string { return `{"model":"m","prompt":[[` + items(n, same(`1`)) + `]]}` }, DecodeCompletion, "prompt[0]")
 	two := func(n int) string { return fmt.Sprintf(`{"model":"m","n":%d,"prompt":["a","b"]}`, n) }
 	if _, err := DecodeCompletion([]byte(two(choicesMax/2)), Options{}); err != nil {
 		t.Errorf("two prompts of %d answers: %v", choicesMax/2, err)
