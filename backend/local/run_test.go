@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -431,4 +432,63 @@ func TestListenerHears(t *testing.T) {
 			t.Errorf("%d seated, %d steps, %d cut, %d preempted", seated, stepped, cut, preempted)
 		}
 	})
+}
+
+// TestManyClientsAtOnce has clients that come, leave and stop at random over two threads and little memory: what a client hears is a
+// beginning of what it hears alone, and all of it where it stays; nothing is left at the end.
+func TestManyClientsAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, manyClients)
+}
+
+func manyClients(t *testing.T) {
+	b, err := OpenFile("m", tiny(t), newMachine(t, 2), Config{Context: 128, Sequences: 8, CacheBytes: 20 * 2 * 2 * 2 * 16 * 16 * 2}, Listener{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	request := func(kind int) *llm.Request {
+		req := long(10 + 5*kind)
+		req.Sampling.Seed, req.N = seed(int64(kind)), 1+kind%3
+		req.Limits.Stop = [][]string{nil, {"a", "Zq3"}, {"\uFFFD"}}[kind%3]
+		return req
+	}
+	const kinds, clients = 9, 60
+	var alone [kinds]answer
+	for kind := range kinds {
+		if alone[kind] = ask(t, b, request(kind)); alone[kind].err != nil {
+			t.Fatal(alone[kind].err)
+		}
+	}
+	var wait sync.WaitGroup
+	for i := range clients {
+		wait.Go(func() {
+			kind, patience := i%kinds, 1<<30
+			if i%4 == 0 {
+				patience = i % 7
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			texts := make([]string, request(kind).N)
+			_, err := b.Run(ctx, request(kind), func(e llm.Event) error {
+				if e.Kind == llm.EventDelta {
+					texts[e.Choice] += e.Text
+				}
+				if patience--; patience < 0 {
+					cancel()
+				}
+				return nil
+			})
+			for c, text := range texts {
+				if want := alone[kind].texts[c]; err == nil && text != want || !strings.HasPrefix(want, text) {
+					t.Errorf("client %d, choice %d: %q, alone %q (%v)", i, c, text, want, err)
+				}
+			}
+			if err != nil && !errors.Is(err, context.Canceled) {
+				t.Errorf("client %d: %v", i, err)
+			}
+		})
+	}
+	wait.Wait()
+	rested(t, b)
 }
