@@ -69,9 +69,6 @@ func (x *exchange) read() ([]byte, error) {
 		case int64(len(body)) > most:
 			return nil, tooLarge(most)
 		case err == io.EOF:
-			// The deadline must go now: net/http keeps reading the connection to learn whether the client leaves, and would take
-			// the end of the deadline for that.
-			x.deadline(x.out.SetReadDeadline(time.Time{}))
 			return body, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, &llm.Error{Kind: llm.Invalid, Code: "body_timeout", Err: err,

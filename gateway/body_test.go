@@ -80,11 +80,11 @@ func TestBodiesTogetherHaveALimit(t *testing.T) {
 			t.Errorf("a running request got %d", status)
 		}
 	}
+	waitFor(t, func() bool { return b.bodies.held.Load() == 0 })
 	go func() { <-running }()
 	if r := b.ask(t, "POST", "/v1/chat/completions", padded(20_000)); r.status != 200 {
 		t.Errorf("after the others ended: %d", r.status)
 	}
-	waitFor(t, func() bool { return b.bodies.held.Load() == 0 })
 }
 
 // TestAnAnnouncedBodyTakesNoRoom: clients that announce much and send little must not keep others out.

@@ -43,7 +43,6 @@ type exchange struct {
 	usage   llm.Usage
 	failure *llm.Error     // nil for an answer that came to its end
 	frames  *openai.Stream // nil where nothing is streamed
-	broken  bool           // a write failed: nobody reads any more
 }
 
 // begin names the request and tells the client its name.
@@ -62,7 +61,8 @@ func (s *Server) begin(rt *route, w http.ResponseWriter, r *http.Request) *excha
 		x.header("Connection", "close") // the next request should find another replica
 	}
 	if r.ContentLength != 0 {
-		// Set before anything is decided: net/http reads the rest of a refused body, too, and would wait for it without end.
+		// Set before anything is decided: net/http reads the rest of a refused body, too, and would wait for it without end. It
+		// takes the deadline away itself when the body has ended, to learn from then on whether the client leaves.
 		x.deadline(x.out.SetReadDeadline(x.began.Add(s.cfg.ReadBody)))
 	}
 	return x
@@ -91,7 +91,6 @@ func (x *exchange) write(p []byte) error {
 	if err == nil || errors.Is(err, http.ErrNotSupported) {
 		return nil
 	}
-	x.broken = true
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &llm.Error{Op: "write", Kind: llm.SlowReader, Err: err}
 	}
@@ -116,11 +115,9 @@ func (x *exchange) writeHead(status int) {
 func (x *exchange) fail(err error) {
 	e := x.cause(err)
 	x.failure = e
-	switch {
-	case x.broken:
-	case x.status == 0:
+	if x.status == 0 {
 		x.refuse(e.Kind.Meaning().Status, e)
-	case x.frames != nil:
+	} else if x.frames != nil {
 		// No Done follows: it would say that the answer is complete.
 		x.try(x.write(x.frames.Error(nil, e)))
 	}
@@ -179,16 +176,19 @@ func (x *exchange) contain() {
 	x.fail(&llm.Error{Op: "gateway", Kind: llm.Internal, Err: &serve.Panic{Value: v, Stack: debug.Stack()}})
 }
 
-// settle writes the request's account: metrics, the access log, and the log where the fault is ours.
+// settle writes the request's account: metrics, the log where the fault is ours, and the access log.
 func (s *Server) settle(x *exchange) {
 	s.bodies.give(x.held)
 	end := time.Now()
 	s.metrics.settle(x, end)
-	s.access.write(x, end)
-	e := x.failure
-	if e == nil || e.Kind != llm.Internal && e.Kind != llm.Upstream {
-		return
+	if e := x.failure; e != nil && (e.Kind == llm.Internal || e.Kind == llm.Upstream) {
+		s.complain(x, e)
 	}
+	s.access.write(x, end)
+}
+
+// complain logs a failure that is a fault of ours; what clients do wrong, they are told and nobody else.
+func (s *Server) complain(x *exchange, e *llm.Error) {
 	about := []any{"request", x.id, "route", x.route.path, "model", x.model, "kind", e.Kind, "error", e}
 	var p *serve.Panic
 	if errors.As(e, &p) {

@@ -66,6 +66,7 @@ func TestAnUnrequestedKeyIsIgnored(t *testing.T) {
 			t.Errorf("%q gives %d", key, r.status)
 		}
 	}
+	waitFor(t, func() bool { return strings.Count(b.access.String(), "\n") == 2 })
 	lines := strings.Split(strings.TrimSpace(b.access.String()), "\n")
 	if len(lines) != 2 || strings.Contains(lines[0], "tenant") || !strings.Contains(lines[1], `"tenant":"team"`) || !strings.Contains(lines[1], k.ID) {
 		t.Errorf("the accounts are %q", lines)

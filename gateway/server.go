@@ -147,14 +147,15 @@ func (s *Server) InFlight() int { return s.running.count() }
 // serve takes one request from its head to its account.
 func (s *Server) serve(rt *route, w http.ResponseWriter, r *http.Request) {
 	x := s.begin(rt, w, r)
+	welcome := !rt.is(work) || s.running.enter()
+	if welcome && rt.is(work) {
+		defer s.running.leave() // after the account is settled: who waits for the last request waits for that, too
+	}
 	defer s.settle(x)
 	defer x.contain()
-	if rt.is(work) {
-		if !s.running.enter() {
-			x.fail(&llm.Error{Kind: llm.Draining})
-			return
-		}
-		defer s.running.leave()
+	if !welcome {
+		x.fail(&llm.Error{Kind: llm.Draining})
+		return
 	}
 	if err := x.authenticate(); err != nil {
 		x.fail(err)
