@@ -15,8 +15,8 @@ import (
 
 // LogConfig says what is logged and how. The zero value is text from level info.
 type LogConfig struct {
-	Level  string `yaml:"level"`  // debug, info, warn, error; empty is info
-	Format string `yaml:"format"` // text, json; empty is text
+	Level  string `yaml:"level" doc:"debug, info, warn or error; empty is info"`
+	Format string `yaml:"format" doc:"text or json; empty is text"`
 }
 
 // Validate reports every fault of c.
