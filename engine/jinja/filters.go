@@ -247,7 +247,6 @@ func numberFilters() map[string]function {
 	return map[string]function{
 		"abs": func(_ *rendering, x Value, a args) Value {
 			a.positional("abs", 0, 0)
-			refuseUndefined(x)
 			if f, ok := x.(float64); ok {
 				return math.Abs(f)
 			}
@@ -311,7 +310,7 @@ func parseInt(s string, base int) (*big.Int, bool) {
 	if base < 0 || base == 1 || base > 36 {
 		return nil, false
 	}
-	s = trimSpace(s)
+	s = asciiDigits(trimSpace(s))
 	digits := strings.TrimLeft(s, "+-")
 	if len(s)-len(digits) > 1 || len(s) > digitsMax {
 		return nil, false
@@ -337,6 +336,20 @@ func parseInt(s string, base int) (*big.Int, bool) {
 	return n, ok
 }
 
+// asciiDigits turns decimal digits of all scripts into those of ASCII.
+func asciiDigits(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < 0x80 || !unicode.Is(unicode.Nd, c) {
+			return c
+		}
+		zero := c // every script has its ten digits in a row, and every run of them begins with a zero
+		for unicode.Is(unicode.Nd, zero-1) {
+			zero--
+		}
+		return '0' + (c-zero)%10
+	}, s)
+}
+
 // toFloat is Python's float(x) for numbers and text.
 func toFloat(x Value) (float64, bool) {
 	if isNumber(x) {
@@ -346,7 +359,7 @@ func toFloat(x Value) (float64, bool) {
 	if !ok {
 		return 0, false
 	}
-	s = strings.ToLower(trimSpace(s))
+	s = asciiDigits(strings.ToLower(trimSpace(s)))
 	if strings.Contains(s, "0x") || strings.HasPrefix(s, "_") || strings.HasSuffix(s, "_") || strings.Contains(s, "__") {
 		return 0, false
 	}
@@ -361,7 +374,6 @@ func round(_ *rendering, x Value, a args) Value {
 		fail(filterArgument, "method must be common, ceil or floor")
 	}
 	if !isNumber(x) {
-		refuseUndefined(x)
 		fail(typeError, "type %s doesn't define __round__ method", typeName(x))
 	}
 	if method == "common" {

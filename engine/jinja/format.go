@@ -22,9 +22,9 @@ type formatSpec struct {
 
 func parseSpec(s string) formatSpec {
 	o := formatSpec{fill: " ", precision: -1}
-	whole := s
+	whole, filled := s, false
 	if _, n := utf8.DecodeRuneInString(s); len(s) > n && strings.IndexByte("<>=^", s[n]) >= 0 {
-		o.fill, o.align, s = s[:n], s[n:n+1], s[n+1:]
+		o.fill, o.align, s, filled = s[:n], s[n:n+1], s[n+1:], true
 	} else if s != "" && strings.IndexByte("<>=^", s[0]) >= 0 {
 		o.align, s = s[:1], s[1:]
 	}
@@ -36,8 +36,8 @@ func parseSpec(s string) formatSpec {
 	}
 	if strings.HasPrefix(s, "0") {
 		o.zero, s = true, s[1:]
-		if o.align == "" {
-			o.fill, o.align = "0", "="
+		if !filled {
+			o.fill = "0"
 		}
 	}
 	o.width, s = leadingNumber(s)
@@ -88,6 +88,9 @@ func (r *rendering) format(v Value, spec string) string {
 		fail(typeError, "unsupported format string passed to %s.__format__", typeName(v))
 	}
 	o := parseSpec(spec)
+	if o.zero && o.align == "" {
+		o.align = "="
+	}
 	if o.group != "" && o.verb == 'n' {
 		fail(valueError, "Cannot specify '%s' with 'n'.", o.group)
 	}
@@ -115,11 +118,8 @@ func (r *rendering) formatString(s string, o formatSpec) string {
 		fail(valueError, "Alternate form (#) not allowed in string format specifier")
 	case o.group != "":
 		fail(valueError, "Cannot specify '%s' with 's'.", o.group)
-	case o.align == "=" && !o.zero:
+	case o.align == "=":
 		fail(valueError, "'=' alignment not allowed in string format specifier")
-	}
-	if o.align == "=" { // a 0 before the width of a string fills at its right
-		o.align = "<"
 	}
 	return r.aligned("", r.cut(s, o.precision), o, "<")
 }
@@ -298,7 +298,7 @@ func general(a float64, significant int, keep, fraction bool) string {
 	if fraction {
 		most--
 	}
-	if exponent >= -4 && exponent < most || fraction && a == 0 {
+	if exponent >= -4 && exponent < most {
 		s, e = strconv.FormatFloat(a, 'f', max(significant-1-exponent, 0), 64), -1
 	}
 	mantissa, tail := s, ""

@@ -28,9 +28,9 @@ type formatter struct {
 	mark bool
 }
 
-// fill gives s with its fields filled; depth counts fields in the formats of fields, of which Python allows one level.
+// fill gives s with its fields filled; depth counts formats in formats, of which Python allows two.
 func (f *formatter) fill(s string, depth int) string {
-	if depth > 1 {
+	if depth > 2 {
 		fail(valueError, "Max string recursion exceeded")
 	}
 	w := writer{m: &f.r.meter}
@@ -122,6 +122,9 @@ func (f *formatter) value(name string) Value {
 	end := strings.IndexAny(name, ".[")
 	if end < 0 {
 		end = len(name)
+	}
+	if name != "" && end == 0 { // fields without a name are numbered only where nothing follows
+		fail(keyError, "''")
 	}
 	v := f.argument(name[:end])
 	for rest := name[end:]; rest != ""; {

@@ -37,15 +37,21 @@ func tests() map[string]function {
 	}
 	out["in"] = func(r *rendering, x Value, a args) Value { return contains(&r.meter, a.take("in", 1, "seq")[0], x) }
 	out["sameas"] = func(_ *rendering, x Value, a args) Value { return same(x, a.take("sameas", 1, "other")[0]) }
-	out["odd"] = func(r *rendering, x Value, a args) Value { return r.rest(x, int64(2), int64(1)) }
-	out["even"] = func(r *rendering, x Value, a args) Value { return r.rest(x, int64(2), int64(0)) }
+	bare := func(name string, fn func(r *rendering, x Value) Value) {
+		out[name] = func(r *rendering, x Value, a args) Value {
+			a.positional(name, 0, 0)
+			return fn(r, x)
+		}
+	}
+	bare("odd", func(r *rendering, x Value) Value { return r.rest(x, int64(2), int64(1)) })
+	bare("even", func(r *rendering, x Value) Value { return r.rest(x, int64(2), int64(0)) })
 	out["divisibleby"] = func(r *rendering, x Value, a args) Value {
 		return r.rest(x, a.take("divisibleby", 1, "num")[0], int64(0))
 	}
-	out["lower"] = func(r *rendering, x Value, a args) Value { return allCased(str(&r.meter, x), isLower) }
-	out["upper"] = func(r *rendering, x Value, a args) Value { return allCased(str(&r.meter, x), isUpper) }
-	out["filter"] = func(r *rendering, x Value, a args) Value { return r.named(r.lib.filters, x) }
-	out["test"] = func(r *rendering, x Value, a args) Value { return r.named(r.lib.tests, x) }
+	bare("lower", func(r *rendering, x Value) Value { return allCased(str(&r.meter, x), isLower) })
+	bare("upper", func(r *rendering, x Value) Value { return allCased(str(&r.meter, x), isUpper) })
+	bare("filter", func(r *rendering, x Value) Value { return r.named(r.lib.filters, x) })
+	bare("test", func(r *rendering, x Value) Value { return r.named(r.lib.tests, x) })
 	return out
 }
 

@@ -146,9 +146,8 @@ func reversed(m *meter, v Value) (func() (Value, bool), string) {
 		kind = "reversed"
 	}
 	switch v.(type) {
-	case *List, *Dict, *view, span, string, markup:
+	case *List, *Dict, *view, span, string, markup, undefined:
 	default:
-		refuseUndefined(v)
 		fail(typeError, "'%s' object is not reversible", typeName(v))
 	}
 	items := list(m, v)

@@ -213,7 +213,7 @@ func (w *writer) jsonText(s string, ascii bool) {
 		case ascii && r >= 0x10000:
 			high, low := utf16.EncodeRune(r)
 			b.WriteString(`\u` + hex(high, 4) + `\u` + hex(low, 4))
-		case ascii && r > 0x7f:
+		case ascii && r >= 0x7f:
 			b.WriteString(`\u` + hex(r, 4))
 		default:
 			b.WriteRune(r)

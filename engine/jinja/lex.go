@@ -205,6 +205,9 @@ func tagEnd(s, bracket string) int {
 // raw reads text that is no template up to its endraw.
 func (l *lexer) raw() {
 	rest := l.rest()
+	if rest == "" { // nothing to miss, says Jinja
+		return
+	}
 	for at := 0; ; at++ {
 		i := strings.Index(rest[at:], "{%")
 		if i < 0 {
@@ -231,6 +234,9 @@ func (l *lexer) raw() {
 
 func (l *lexer) comment() {
 	rest := l.rest()
+	if rest == "" {
+		return
+	}
 	for at := range len(rest) {
 		if n := tagEnd(rest[at:], "#}"); n > 0 {
 			l.take(at + n)

@@ -80,9 +80,6 @@ func first(r *rendering, x Value, a args) Value {
 
 func last(r *rendering, x Value, a args) Value {
 	a.positional("last", 0, 0)
-	if _, no := x.(undefined); no {
-		fail(typeError, "'Undefined' object is not reversible")
-	}
 	next, _ := reversed(&r.meter, x)
 	if v, ok := next(); ok {
 		return v
@@ -96,7 +93,7 @@ func reverse(r *rendering, x Value, a args) Value {
 		return r.slice(x, [3]Value{nil, nil, int64(-1)})
 	}
 	switch x.(type) {
-	case *List, *Dict, *view, span:
+	case *List, *Dict, *view, span, undefined:
 		next, kind := reversed(&r.meter, x)
 		return &iterator{kind, next}
 	}
@@ -255,27 +252,31 @@ func groupBy(r *rendering, x Value, a args) Value {
 func batch(r *rendering, x Value, a args) Value {
 	v := a.take("batch", 1, "linecount", "fill_with")
 	return generator(func() func() (Value, bool) {
-		next := iterate(&r.meter, x)
-		var ahead Value
-		more := true
-		ahead, more = next()
+		next, row := iterate(&r.meter, x), &List{}
 		return func() (Value, bool) {
-			if !more {
-				return nil, false
-			}
-			row := &List{}
-			for more && (len(row.Items) == 0 || !equal(&r.meter, int64(len(row.Items)), v[0])) {
+			for item, ok := next(); ok; item, ok = next() {
+				full := row
+				if equal(&r.meter, int64(len(row.Items)), v[0]) {
+					row = &List{}
+				}
 				r.grow(slotBytes)
-				row.Items = append(row.Items, ahead)
-				ahead, more = next()
-			}
-			if fill := or(v[1], nil); !more && fill != nil {
-				for size := whole(v[0], "linecount"); len(row.Items) < size; {
-					r.grow(slotBytes)
-					row.Items = append(row.Items, fill)
+				row.Items = append(row.Items, item)
+				if row != full {
+					return full, true
 				}
 			}
-			return row, true
+			if len(row.Items) == 0 {
+				return nil, false
+			}
+			full := row
+			row = &List{}
+			if fill := or(v[1], nil); fill != nil {
+				for size := whole(v[0], "linecount"); len(full.Items) < size; {
+					r.grow(slotBytes)
+					full.Items = append(full.Items, fill)
+				}
+			}
+			return full, true
 		}
 	})
 }
@@ -330,6 +331,11 @@ func mapFilter(r *rendering, x Value, a args) Value {
 func (r *rendering) mapper(a args) func(Value) Value {
 	if len(a.pos) == 0 && a.named != nil {
 		if _, ok := a.named.Get("attribute"); ok {
+			for _, k := range a.named.keys {
+				if k != "attribute" && k != "default" {
+					fail(filterArgument, "Unexpected keyword argument %s", repr(&r.meter, k))
+				}
+			}
 			v := a.take("map", 1, "attribute", "default")
 			return r.getter(v[0], or(v[1], nil))
 		}

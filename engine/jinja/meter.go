@@ -18,7 +18,7 @@ const (
 	// bytesMax bounds what all made values take together, most of it garbage soon. The largest body is 32 MB, of which a template
 	// makes a handful of copies; less than eight times that would refuse it, more would be memory that one request can hold.
 	bytesMax  = 256 << 20
-	callsMax  = 150     // macros and recursive loops inside each other; Python ends at 199 or fewer
+	callsMax  = 200     // macros and recursive loops inside each other; Python ends at 197
 	rangeMax  = 100_000 // as Jinja's sandbox has it
 	intBits   = 1 << 14 // of a whole number; Python writes none above 4,300 digits, which are 14,285 bits
 	widthMax  = 1 << 20 // of a padded or formatted field

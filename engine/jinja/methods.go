@@ -25,7 +25,7 @@ func newLibrary() *library {
 	}
 	// What every Python object has.
 	for name := range strings.FieldsSeq("class delattr dir doc eq format ge getattribute getstate gt hash init init_subclass le " +
-		"lt ne new reduce reduce_ex repr setattr sizeof str subclasshook") {
+		"lt ne new reduce reduce_ex repr setattr sizeof str subclasshook add contains getitem iter len mul rmul") {
 		l.dunders["__"+name+"__"] = true
 	}
 	for name := range strings.FieldsSeq("as_integer_ratio conjugate from_bytes bit_count to_bytes real imag numerator denominator") {

@@ -214,9 +214,9 @@ func (p *parser) alone(read func()) {
 func (p *parser) forLoop(here at) stmt {
 	p.expectWord("for")
 	n := &forLoop{at: here}
-	n.target = p.targets("in")
+	n.target = p.targets()
 	p.expectWord("in")
-	n.over = p.tuple(tupleRules{noChoice: true, end: "recursive"})
+	n.over = p.tuple(tupleRules{noChoice: true})
 	if p.skipWord("if") {
 		n.test = p.expression()
 	}
@@ -286,7 +286,7 @@ func (p *parser) with(here at) stmt {
 		if len(n.targets) > 0 {
 			p.expectOp(",")
 		}
-		n.targets = append(n.targets, p.targets(""))
+		n.targets = append(n.targets, p.targets())
 		p.expectOp("=")
 		n.values = append(n.values, p.expression())
 	}

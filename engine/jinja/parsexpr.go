@@ -4,11 +4,10 @@ import "strings"
 
 // tupleRules say what p.tuple reads.
 type tupleRules struct {
-	simple     bool   // only names and literals, as targets are
-	attributes bool   // and name.attribute among them
-	noChoice   bool   // no x if y at the top, since if goes on there
-	brackets   bool   // it stands in brackets, where () is a tuple
-	end        string // a word that ends it
+	simple     bool // only names and literals, as targets are
+	attributes bool // and name.attribute among them
+	noChoice   bool // no x if y at the top, since if goes on there
+	brackets   bool // it stands in brackets, where () is a tuple
 }
 
 // tuple reads one expression, or several with commas as a tuple.
@@ -21,7 +20,7 @@ func (p *parser) tuple(o tupleRules) expr {
 			p.expectOp(",")
 		}
 		k := p.now().kind
-		if k == variableEnd || k == blockEnd || p.isOp(")") || o.end != "" && p.isWord(o.end) {
+		if k == variableEnd || k == blockEnd || p.isOp(")") {
 			break
 		}
 		switch {

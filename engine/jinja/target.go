@@ -1,8 +1,8 @@
 package jinja
 
-// targets reads the names that a for or with sets; end is the word that ends them.
-func (p *parser) targets(end string) target {
-	return p.asTarget(p.tuple(tupleRules{simple: true, end: end}))
+// targets reads the names that a for or with sets.
+func (p *parser) targets() target {
+	return p.asTarget(p.tuple(tupleRules{simple: true}))
 }
 
 // assignTargets reads what a set sets, attributes of namespaces among them.
@@ -16,7 +16,7 @@ func (p *parser) assignTargets() target {
 // refuseLoop refuses to set the name loop inside of a loop, where it tells about the loop.
 func (p *parser) refuseLoop(t target, line int) {
 	if p.fors > 0 && t.sets("loop") {
-		failAt(line, syntaxError, "Can't assign to special loop variable in for-loop target")
+		failAt(line, assertionError, "Can't assign to special loop variable in for-loop target")
 	}
 }
 
