@@ -43,7 +43,8 @@ func SyntheticShapes() []string {
 }
 
 // Synthetic makes a model of a real shape with random weights in memory, for benchmarks: speed depends on shapes and not on values,
-// so nobody has to fetch a file to measure a machine. The matrices and the embedding have type t (Q8_0, Q4_0 or F16), norms are F32.
+// so nobody has to fetch a file to measure a machine. The matrices and the embedding have type t (Q8_0, Q4_0, Q4_K
+// or F16), norms are F32; where rows are no multiple of Q4_K's 256 values, they are Q5_0, as llama.cpp makes them.
 // Its words are the 256 bytes, three special tokens and fillers; its answers are noise, the same for the same seed.
 //
 // Quants are drawn directly, because quantising a billion values would take a minute. The scales give weights a deviation of
@@ -58,9 +59,8 @@ func Synthetic(shape string, t tensor.Type, seed uint64) (*File, error) {
 }
 
 func synthesize(s size, t tensor.Type, seed uint64) (*File, error) {
-	fill, ok := fillers(t)
-	if !ok {
-		return nil, fmt.Errorf("synthetic weights of type %s are not made; made are Q8_0, Q4_0 and F16", t)
+	if t == tensor.Q5_0 || fillers(t) == nil {
+		return nil, fmt.Errorf("synthetic weights of type %s are not made; made are Q8_0, Q4_0, Q4_K and F16", t)
 	}
 	f := &File{Path: fmt.Sprintf("synthetic-%s-%s", s.name, t), Format: "gguf", Meta: Meta{}}
 	for _, kv := range s.meta() {
@@ -75,7 +75,7 @@ func synthesize(s size, t tensor.Type, seed uint64) (*File, error) {
 		if x.Type == tensor.F32 {
 			fillNorm(x.Data, &r)
 		} else {
-			fill(x.Data, &r)
+			fillers(x.Type)(x.Data, &r)
 		}
 		if err := f.add(x); err != nil {
 			return nil, err
@@ -91,7 +91,11 @@ func (s size) tensors(t tensor.Type) []Tensor {
 		list = append(list, Tensor{Name: name + ".weight", Type: tensor.F32, Shape: []int{s.dim}})
 	}
 	matrix := func(name string, rows, cols int) {
-		list = append(list, Tensor{Name: name + ".weight", Type: t, Shape: []int{rows, cols}})
+		kind := t
+		if cols%t.BlockLen() != 0 {
+			kind = tensor.Q5_0
+		}
+		list = append(list, Tensor{Name: name + ".weight", Type: kind, Shape: []int{rows, cols}})
 	}
 	matrix("token_embd", s.vocab, s.dim)
 	norm("output_norm")
@@ -193,17 +197,21 @@ func (g *generator) next() uint64 {
 	return z ^ z>>31
 }
 
-// fillers returns the function that fills whole blocks of the type.
-func fillers(t tensor.Type) (fill func(data []byte, g *generator), ok bool) {
+// fillers returns the function that fills whole blocks of the type, nil where there is none.
+func fillers(t tensor.Type) func(data []byte, g *generator) {
 	switch t {
 	case tensor.F16:
-		return fillF16, true
+		return fillF16
 	case tensor.Q8_0:
-		return fillQ8, true
+		return fillQ8
 	case tensor.Q4_0:
-		return fillQ4, true
+		return fillQ4
+	case tensor.Q5_0:
+		return fillQ5
+	case tensor.Q4_K:
+		return fillQ4K
 	}
-	return nil, false
+	return nil
 }
 
 // fillF16 draws a sign and ten bits of fraction: magnitudes of 2^-6 to 2^-5, deviation 0.024.
@@ -234,6 +242,39 @@ func fillQ4(data []byte, g *generator) {
 		binary.LittleEndian.PutUint16(data, scale(0x1c00, g)) // 2^-8: 0.018
 		binary.LittleEndian.PutUint64(data[2:], g.next())
 		binary.LittleEndian.PutUint64(data[10:], g.next())
+	}
+}
+
+// fillQ5 draws -16 to 15 (deviation 9.2).
+func fillQ5(data []byte, g *generator) {
+	for ; len(data) >= 22; data = data[22:] {
+		binary.LittleEndian.PutUint16(data, scale(0x1800, g)) // 2^-9: 0.018
+		binary.LittleEndian.PutUint32(data[2:], uint32(g.next()))
+		binary.LittleEndian.PutUint64(data[6:], g.next())
+		binary.LittleEndian.PutUint64(data[14:], g.next())
+	}
+}
+
+// fillQ4K draws nibbles, 0 to 15 (mean 7.5, deviation 4.6), and for each of the eight sub-blocks a scale of 32 to 39. The min of a
+// sub-block is its scale, and dmin is 7.5 times d, which makes the mean 0.
+func fillQ4K(data []byte, g *generator) {
+	const d, dmin = 0x0800, 0x1380 // 2^-13 and 7.5 times that: 0.020
+	for ; len(data) >= 144; data = data[144:] {
+		bits := g.next()
+		sign := uint16(bits>>48) & 0x8000
+		binary.LittleEndian.PutUint16(data, d|sign)
+		binary.LittleEndian.PutUint16(data[2:], dmin|sign)
+		for j := range 4 {
+			// 6 bits of scale j and the upper 2 of scale j+4, the same of the mins, the lower 4 of scale and min j+4.
+			first, second := byte(32|bits&7), byte(32|bits>>3&7)
+			bits >>= 6
+			data[4+j] = first | second>>4<<6
+			data[8+j] = data[4+j]
+			data[12+j] = second&15 | second&15<<4
+		}
+		for i := 16; i < 144; i += 8 {
+			binary.LittleEndian.PutUint64(data[i:], g.next())
+		}
 	}
 }
 

@@ -12,10 +12,13 @@ import (
 
 var tiny = size{"tiny", 64, 2, 4, 2, 96, 512}
 
+// wide has rows of whole Q4_K blocks but for the last matrix, where tiny has none.
+var wide = size{"wide", 256, 1, 4, 2, 96, 512}
+
 // A synthetic model is a valid GGUF file: written, it is read back equal.
 func TestSyntheticIsGGUF(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []tensor.Type{tensor.Q8_0, tensor.Q4_0, tensor.F16} {
+	for _, kind := range []tensor.Type{tensor.Q8_0, tensor.Q4_0, tensor.Q4_K, tensor.F16} {
 		f, err := synthesize(tiny, kind, 1)
 		if err != nil {
 			t.Fatal(err)
@@ -40,10 +43,13 @@ func TestSyntheticIsGGUF(t *testing.T) {
 // Values have mean 0 and the deviation of fresh weights; gains are about 1. The same seed gives the same bytes, another others.
 func TestSyntheticValues(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []tensor.Type{tensor.Q8_0, tensor.Q4_0, tensor.F16} {
-		f, _ := synthesize(tiny, kind, 7)
-		same, _ := synthesize(tiny, kind, 7)
-		other, _ := synthesize(tiny, kind, 8)
+	for _, kind := range []tensor.Type{tensor.Q8_0, tensor.Q4_0, tensor.Q4_K, tensor.F16} {
+		f, err := synthesize(wide, kind, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same, _ := synthesize(wide, kind, 7)
+		other, _ := synthesize(wide, kind, 8)
 		for i, x := range f.Tensors() {
 			if !sameTensor(x, same.Tensors()[i]) || sameTensor(x, other.Tensors()[i]) {
 				t.Errorf("%v %s: the seed does not decide the bytes", kind, x.Name)
@@ -69,6 +75,29 @@ func TestSyntheticValues(t *testing.T) {
 				t.Errorf("%v %s: mean %g, deviation %g", kind, x.Name, mean, deviation)
 			}
 		}
+	}
+}
+
+func TestSyntheticTypesFollowTheRows(t *testing.T) {
+	t.Parallel()
+	check := func(s size, asked tensor.Type, name string, want tensor.Type) {
+		t.Helper()
+		f, err := synthesize(s, asked, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x, ok := f.Tensor(name); !ok || x.Type != want {
+			t.Errorf("%s of %s in %s is %s", name, s.name, asked, x.Type)
+		}
+	}
+	check(wide, tensor.Q4_K, "token_embd.weight", tensor.Q4_K)
+	check(wide, tensor.Q4_K, "blk.0.ffn_up.weight", tensor.Q4_K)
+	check(wide, tensor.Q4_K, "blk.0.ffn_down.weight", tensor.Q5_0)
+	check(wide, tensor.Q4_K, "blk.0.ffn_norm.weight", tensor.F32)
+	check(tiny, tensor.Q4_K, "token_embd.weight", tensor.Q5_0)
+	check(tiny, tensor.Q4_0, "blk.0.ffn_down.weight", tensor.Q4_0)
+	if _, err := synthesize(tiny, tensor.Q5_0, 1); err == nil {
+		t.Error("Q5_0 by itself is made")
 	}
 }
 
