@@ -74,6 +74,7 @@ func (r *rendering) own(x Value, name string) (Value, bool) {
 	if fn == nil {
 		return unsafe(x, name), true
 	}
+	r.grow(objectBytes)
 	return &callable{name, func(r *rendering, a args) Value { return r.apply(fn, x, a) }}, true
 }
 
@@ -84,11 +85,10 @@ func unsafe(x Value, name string) Value {
 // at is x[key] where x has it.
 func (r *rendering) at(x, key Value) (Value, bool) {
 	if d, ok := x.(*Dict); ok {
-		if !hashable(key) {
+		if !hashable(key, 0) {
 			return nil, false
 		}
-		r.weigh(key)
-		return d.find(key)
+		return d.find(&r.meter, key)
 	}
 	n, ok := integer(key)
 	if !ok {
@@ -117,7 +117,8 @@ func (r *rendering) at(x, key Value) (Value, bool) {
 }
 
 // hashable tells whether v can be a key.
-func hashable(v Value) bool {
+func hashable(v Value, depth int) bool {
+	tooDeep(depth)
 	switch v := v.(type) {
 	case *Dict:
 		return false
@@ -126,7 +127,7 @@ func hashable(v Value) bool {
 			return false
 		}
 		for _, item := range v.Items {
-			if !hashable(item) {
+			if !hashable(item, depth+1) {
 				return false
 			}
 		}

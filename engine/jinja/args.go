@@ -20,8 +20,8 @@ func (a args) take(fn string, required int, names ...string) []Value {
 	}
 	copy(out, a.pos)
 	if a.named != nil {
-		for _, k := range a.named.keys {
-			a.place(fn, out, names, k.(string))
+		for _, e := range a.named.entries {
+			a.place(fn, out, names, e.key.(string), e.value)
 		}
 	}
 	for i := range required {
@@ -32,7 +32,7 @@ func (a args) take(fn string, required int, names ...string) []Value {
 	return out
 }
 
-func (a args) place(fn string, out []Value, names []string, key string) {
+func (a args) place(fn string, out []Value, names []string, key string, v Value) {
 	for i, name := range names {
 		if name != key {
 			continue
@@ -40,14 +40,14 @@ func (a args) place(fn string, out []Value, names []string, key string) {
 		if given(out[i]) {
 			fail(typeError, "%s() got multiple values for argument '%s'", fn, key)
 		}
-		out[i] = a.named.at(key)
+		out[i] = v
 		return
 	}
 	fail(typeError, "%s() got an unexpected keyword argument '%s'", fn, key)
 }
 
 func (a args) noNames(fn string) {
-	if a.named != nil && len(a.named.keys) > 0 {
+	if a.named != nil && len(a.named.entries) > 0 {
 		fail(typeError, "%s() takes no keyword arguments", fn)
 	}
 }

@@ -35,9 +35,9 @@ func (t *Template) Chat(c Chat) (text string, err error) {
 		if !ok {
 			fail(typeError, "chat_template_kwargs is a %s; send an object", typeName(k))
 		}
-		for _, key := range kwargs.keys {
-			if name, _ := key.(string); reserved(name) {
-				fail(typeError, "chat_template_kwargs has %q, which the request's own field sets; leave it out", key)
+		for _, e := range kwargs.entries {
+			if name, _ := e.key.(string); reserved(name) {
+				fail(typeError, "chat_template_kwargs has %q, which the request's own field sets; leave it out", name)
 			}
 		}
 		vars.merge(kwargs)

@@ -39,12 +39,12 @@ func equalAt(m *meter, a, b Value, depth int) bool {
 		return true
 	case *Dict:
 		d, ok := b.(*Dict)
-		if !ok || len(d.keys) != len(a.keys) {
+		if !ok || len(d.entries) != len(a.entries) {
 			return false
 		}
-		for _, k := range a.keys {
-			v, ok := d.find(k)
-			if !ok || !equalAt(m, a.at(k), v, depth+1) {
+		for _, e := range a.entries {
+			v, ok := d.under(e.hash)
+			if !ok || !equalAt(m, e.value, v, depth+1) {
 				return false
 			}
 		}
@@ -61,13 +61,13 @@ func equalAt(m *meter, a, b Value, depth int) bool {
 // equalViews compares keys with keys and items with items, in any order; values are equal only to themselves.
 func equalViews(m *meter, a *view, b Value, depth int) bool {
 	o, ok := b.(*view)
-	if !ok || a.what == "values" || o.what != a.what || len(a.of.keys) != len(o.of.keys) {
+	if !ok || a.what == "values" || o.what != a.what || len(a.of.entries) != len(o.of.entries) {
 		return a == b
 	}
-	for _, k := range a.of.keys {
+	for _, e := range a.of.entries {
 		m.spend(1)
-		v, ok := o.of.find(k)
-		if !ok || a.what == "items" && !equalAt(m, a.of.at(k), v, depth+1) {
+		v, ok := o.of.under(e.hash)
+		if !ok || a.what == "items" && !equalAt(m, e.value, v, depth+1) {
 			return false
 		}
 	}
@@ -172,11 +172,11 @@ func contains(m *meter, v, item Value) bool {
 	}
 	switch v := v.(type) {
 	case *Dict:
-		_, ok := v.find(item)
+		_, ok := v.find(m, item)
 		return ok
 	case *view:
 		if v.what == "keys" {
-			_, ok := v.of.find(item)
+			_, ok := v.of.find(m, item)
 			return ok
 		}
 	}

@@ -4,62 +4,74 @@ import (
 	"fmt"
 	"math"
 	"math/big"
-	"strings"
+	"slices"
 )
 
-// Dict is a Python dict, its keys in the order in which they came.
+// Dict is a Python dict, its entries in the order in which their keys came.
 type Dict struct {
-	keys   []Value
-	values map[any]Value // by hashed key
+	entries []entry
+	index   map[any]int // from a key's hash to its entry
+}
+
+type entry struct {
+	hash       any
+	key, value Value
 }
 
 // NewDict makes an empty dict.
-func NewDict() *Dict { return &Dict{values: map[any]Value{}} }
+func NewDict() *Dict { return &Dict{index: map[any]int{}} }
 
 // Set puts v under key; a new key comes last.
-func (d *Dict) Set(key string, v Value) { d.put(key, v) }
+func (d *Dict) Set(key string, v Value) { d.place(key, key, v) }
 
 // Get finds what is under key.
-func (d *Dict) Get(key string) (Value, bool) { v, ok := d.values[key]; return v, ok }
+func (d *Dict) Get(key string) (Value, bool) { return d.under(key) }
 
-func (d *Dict) put(key, v Value) {
-	h := hashed(key)
-	if _, ok := d.values[h]; !ok {
-		d.keys = append(d.keys, key)
+func (d *Dict) place(hash any, key, v Value) {
+	if i, ok := d.index[hash]; ok {
+		d.entries[i].value = v
+		return
 	}
-	d.values[h] = v
+	d.index[hash] = len(d.entries)
+	d.entries = append(d.entries, entry{hash, key, v})
 }
 
-func (d *Dict) find(key Value) (Value, bool) { v, ok := d.values[hashed(key)]; return v, ok }
+func (d *Dict) under(hash any) (Value, bool) {
+	i, ok := d.index[hash]
+	if !ok {
+		return nil, false
+	}
+	return d.entries[i].value, true
+}
 
-// at is what lies under a key that is known to be there.
-func (d *Dict) at(key Value) Value { return d.values[hashed(key)] }
+func (d *Dict) put(m *meter, key, v Value) { d.place(hashed(m, key), key, v) }
+
+func (d *Dict) find(m *meter, key Value) (Value, bool) { return d.under(hashed(m, key)) }
 
 // merge sets all of from's entries.
 func (d *Dict) merge(from *Dict) {
-	for _, k := range from.keys {
-		d.put(k, from.at(k))
+	for _, e := range from.entries {
+		d.place(e.hash, e.key, e.value)
 	}
 }
 
 // take removes key and gives what was under it.
 func (d *Dict) take(key string) (Value, bool) {
-	v, ok := d.values[key]
+	i, ok := d.index[key]
 	if !ok {
 		return nil, false
 	}
-	delete(d.values, key)
-	for i, k := range d.keys {
-		if k == key {
-			d.keys = append(d.keys[:i:i], d.keys[i+1:]...)
-			break
-		}
+	v := d.entries[i].value
+	rest := slices.Delete(slices.Clone(d.entries), i, i+1)
+	d.entries, d.index = nil, map[any]int{}
+	for _, e := range rest {
+		d.place(e.hash, e.key, e.value)
 	}
 	return v, true
 }
 
 func (d *Dict) copied(m *meter) *Dict {
-	m.growTimes(entryBytes, len(d.keys))
+	m.growTimes(entryBytes, len(d.entries))
 	out := NewDict()
 	out.merge(d)
 	return out
@@ -73,7 +85,11 @@ type (
 )
 
 // hashed gives what keys that Python holds for equal have in common: 1, 1.0 and True are one key.
-func hashed(v Value) any {
+func hashed(m *meter, v Value) any { return hashedAt(m, v, 0) }
+
+func hashedAt(m *meter, v Value, depth int) any {
+	tooDeep(depth)
+	m.weigh(v)
 	switch v := v.(type) {
 	case nil:
 		return noneKey{}
@@ -91,31 +107,28 @@ func hashed(v Value) any {
 			return v
 		}
 		n, _ := big.NewFloat(v).Int(nil)
-		return hashed(shrunk(n))
+		return hashedAt(m, shrunk(n), depth)
 	case undefined:
 		return undefined{}
 	case *List:
 		if !v.Tuple {
 			fail(typeError, "unhashable type: 'list'")
 		}
-		return hashedTuple(v)
+		return hashedTuple(m, v, depth)
 	case *Dict:
 		fail(typeError, "unhashable type: 'dict'")
 	}
 	return v
 }
 
-func hashedTuple(v *List) any {
-	var b strings.Builder
+func hashedTuple(m *meter, v *List, depth int) any {
+	w := writer{m: m}
 	for _, item := range v.Items {
-		h := hashed(item)
-		part := fmt.Sprintf("%T %v", h, h)
-		if b.Len()+len(part) > widthMax {
-			fail(limitError, "a tuple of more than %d bytes is a key", widthMax)
-		}
-		fmt.Fprintf(&b, "%d %s ", len(part), part)
+		part := hashedAt(m, item, depth+1)
+		text := fmt.Sprintf("%T %v", part, part)
+		w.put(fmt.Sprintf("%d %s ", len(text), text))
 	}
-	return tupleKey(b.String())
+	return tupleKey(w.b.String())
 }
 
 // view is what a dict's keys, values and items methods give.
@@ -134,12 +147,12 @@ func (v *view) attr(*rendering, string) (Value, bool) { return nil, false }
 
 // entry is the view's element at the i-th key.
 func (v *view) entry(i int) Value {
-	k := v.of.keys[i]
+	e := v.of.entries[i]
 	switch v.what {
 	case "keys":
-		return k
+		return e.key
 	case "values":
-		return v.of.at(k)
+		return e.value
 	}
-	return &List{Items: []Value{k, v.of.at(k)}, Tuple: true}
+	return &List{Items: []Value{e.key, e.value}, Tuple: true}
 }

@@ -15,7 +15,7 @@ func (e *nameRef) eval(f *frame) Value {
 }
 
 func (e *sequence) eval(f *frame) Value {
-	f.r.grow(slotBytes * len(e.items))
+	f.r.grow(objectBytes + slotBytes*len(e.items))
 	l := &List{Items: make([]Value, len(e.items)), Tuple: e.tuple}
 	for i, x := range e.items {
 		l.Items[i] = f.eval(x)
@@ -24,14 +24,13 @@ func (e *sequence) eval(f *frame) Value {
 }
 
 func (e *dictLiteral) eval(f *frame) Value {
-	f.r.grow(entryBytes * len(e.keys))
+	f.r.grow(2*objectBytes + entryBytes*len(e.keys))
 	d := NewDict()
 	for i := range e.keys {
 		k := f.eval(e.keys[i])
-		f.r.weigh(k)
 		v := f.eval(e.values[i])
 		f.r.line = e.line
-		d.put(k, v)
+		d.put(&f.r.meter, k, v)
 	}
 	return d
 }
@@ -193,8 +192,9 @@ func (a *arguments) eval(f *frame) args {
 		out.named.Set(a.names[i], f.eval(e))
 	}
 	if a.star != nil {
-		out.pos = append(out.pos, list(&f.r.meter, f.eval(a.star))...)
-		f.r.grow(slotBytes * len(out.pos))
+		more := list(&f.r.meter, f.eval(a.star))
+		f.r.growTimes(slotBytes, len(more))
+		out.pos = append(out.pos, more...)
 	}
 	if a.mapping != nil {
 		v := f.eval(a.mapping)
@@ -203,8 +203,8 @@ func (a *arguments) eval(f *frame) args {
 			refuseUndefined(v)
 			fail(typeError, "argument after ** must be a mapping, not %s", typeName(v))
 		}
-		for _, k := range d.keys {
-			name, ok := text(k)
+		for _, e := range d.entries {
+			name, ok := text(e.key)
 			if !ok {
 				fail(typeError, "keywords must be strings")
 			}
@@ -212,7 +212,7 @@ func (a *arguments) eval(f *frame) args {
 				fail(typeError, "got multiple values for keyword argument '%s'", name)
 			}
 			f.r.grow(entryBytes)
-			out.named.Set(name, d.at(k))
+			out.named.Set(name, e.value)
 		}
 	}
 	return out

@@ -138,6 +138,7 @@ func (s *callBlock) exec(f *frame) signal {
 }
 
 func (s *macroDef) exec(f *frame) signal {
+	f.r.grow(2 * objectBytes) // with its scope
 	f.scope.set(s.name, &macro{&s.signature, f.scope})
 	return goOn
 }
@@ -182,7 +183,7 @@ func (c *macro) attr(_ *rendering, name string) (Value, bool) {
 
 // call runs the macro's body and gives its text.
 func (c *macro) call(r *rendering, a args) Value {
-	defer r.deeper()()
+	defer r.open()()
 	f := (&frame{r: r}).in(c.scope, &c.body)
 	out := f.capture()
 	c.bind(f, a)
@@ -223,8 +224,8 @@ func (c *macro) bind(f *frame, a args) {
 		f.scope.set("kwargs", named)
 	case twice:
 		fail(typeError, "macro %s was invoked with two values for the special caller argument. This is most likely a bug.", quoted(c.name))
-	case len(named.keys) > 0:
-		fail(typeError, "macro %s takes no keyword argument %s", quoted(c.name), repr(&f.r.meter, named.keys[0]))
+	case len(named.entries) > 0:
+		fail(typeError, "macro %s takes no keyword argument %s", quoted(c.name), repr(&f.r.meter, named.entries[0].key))
 	}
 	if c.varargs {
 		f.scope.set("varargs", &List{Items: a.pos[min(len(a.pos), len(c.params)):], Tuple: true})

@@ -58,7 +58,7 @@ func valueFilters() map[string]function {
 		},
 		"items": func(r *rendering, x Value, a args) Value {
 			a.positional("items", 0, 0)
-			return generator(func() func() (Value, bool) {
+			return generator(&r.meter, func() func() (Value, bool) {
 				if _, no := x.(undefined); no {
 					return nothing
 				}
@@ -117,17 +117,26 @@ func textFilters() map[string]function {
 			return r.replaced(str(&r.meter, x), str(&r.meter, v[0]), str(&r.meter, v[1]), most)
 		},
 		"format": func(r *rendering, x Value, a args) Value {
-			if len(a.pos) > 0 && a.named != nil && len(a.named.keys) > 0 {
+			if len(a.pos) > 0 && a.named != nil && len(a.named.entries) > 0 {
 				fail(filterArgument, "can't handle positional and keyword arguments at the same time")
 			}
-			if a.named != nil && len(a.named.keys) > 0 {
+			if a.named != nil && len(a.named.entries) > 0 {
 				return r.percent(r.soft(x), a.named)
 			}
 			return r.percent(r.soft(x), &List{Items: a.pos, Tuple: true})
 		},
 		"wordcount": func(r *rendering, x Value, a args) Value {
 			a.positional("wordcount", 0, 0)
-			return int64(len(strings.FieldsFunc(str(&r.meter, x), func(c rune) bool { return !isWordChar(c) })))
+			words, inside := int64(0), false
+			for _, c := range str(&r.meter, x) {
+				if is := isWordChar(c); is != inside {
+					inside = is
+					if is {
+						words++
+					}
+				}
+			}
+			return words
 		},
 		"indent": indent, "truncate": truncate, "urlencode": urlEncode,
 	}
@@ -157,6 +166,9 @@ func (c cases) words(s string) string {
 
 func indent(r *rendering, x Value, a args) Value {
 	v := a.take("indent", 0, "width", "first", "blank")
+	if l, ok := x.(*List); ok && !l.Tuple {
+		fail("AttributeError", "'%s' object has no attribute 'splitlines'", typeName(x))
+	}
 	s := mustText(x, "indented value")
 	by, ok := text(or(v[0], int64(4)))
 	if !ok {
@@ -167,7 +179,7 @@ func indent(r *rendering, x Value, a args) Value {
 		by = strings.Repeat(" ", n)
 	}
 	blank := given(v[2]) && truth(v[2])
-	rows := lines(s+"\n", false)
+	rows := r.lines(s+"\n", false)
 	r.growTimes(len(by)+1, len(rows))
 	r.grow(len(s))
 	var b strings.Builder
@@ -191,7 +203,6 @@ func indent(r *rendering, x Value, a args) Value {
 
 func truncate(r *rendering, x Value, a args) Value {
 	v := a.take("truncate", 0, "length", "killwords", "end", "leeway")
-	s := mustText(x, "truncated value")
 	size, end := count(v[0], 255, "length"), mustText(or(v[2], "..."), "end")
 	leeway := 5
 	if n := or(v[3], nil); n != nil {
@@ -200,10 +211,10 @@ func truncate(r *rendering, x Value, a args) Value {
 	if size < length(end) || leeway < 0 {
 		fail("AssertionError", "expected length >= %d and leeway >= 0, got %d and %d", length(end), size, leeway)
 	}
-	if length(s) <= size+leeway {
+	if length(x) <= size+leeway {
 		return x
 	}
-	s = r.cut(s, size-length(end))
+	s := r.cut(mustText(x, "truncated value"), size-length(end))
 	if !(given(v[1]) && truth(v[1])) {
 		if at := strings.LastIndexByte(s, ' '); at >= 0 {
 			s = s[:at]
@@ -216,7 +227,9 @@ func urlEncode(r *rendering, x Value, a args) Value {
 	a.positional("urlencode", 0, 0)
 	quote := func(v Value, query bool) string {
 		var b strings.Builder
-		for _, c := range []byte(str(&r.meter, v)) {
+		s := str(&r.meter, v)
+		r.growTimes(3, len(s))
+		for _, c := range []byte(s) {
 			switch {
 			case isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' || strings.IndexByte("_.-~", c) >= 0 || c == '/' && !query:
 				b.WriteByte(c)
@@ -226,7 +239,7 @@ func urlEncode(r *rendering, x Value, a args) Value {
 				b.WriteString("%" + strings.ToUpper(hex(rune(c), 2)))
 			}
 		}
-		return r.fresh(b.String())
+		return b.String()
 	}
 	if _, ok := text(x); ok || !iterable(x) {
 		return quote(x, false)
@@ -374,6 +387,9 @@ func round(_ *rendering, x Value, a args) Value {
 		fail(filterArgument, "method must be common, ceil or floor")
 	}
 	if !isNumber(x) {
+		if method != "common" {
+			refuseUndefined(x)
+		}
 		fail(typeError, "type %s doesn't define __round__ method", typeName(x))
 	}
 	if method == "common" {
@@ -444,7 +460,10 @@ func fileSize(_ *rendering, x Value, a args) Value {
 	n, ok := toFloat(x)
 	if !ok {
 		refuseUndefined(x)
-		fail(valueError, "could not convert to float: %s", typeName(x))
+		if s, ok := text(x); ok {
+			fail(valueError, "could not convert string to float: %s", quoted(s))
+		}
+		fail(typeError, "float() argument must be a string or a real number, not '%s'", typeName(x))
 	}
 	base, mark := 1000.0, "B"
 	if binary {

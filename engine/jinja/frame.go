@@ -34,6 +34,7 @@ type frame struct {
 
 // in is a frame for a run of b inside of outer.
 func (f *frame) in(outer *scope, b *block) *frame {
+	f.r.grow(objectBytes)
 	s := &scope{outer: outer}
 	for _, name := range b.hidden {
 		s.set(name, missing{})
@@ -57,8 +58,10 @@ func (f *frame) print(s string) {
 
 // eval computes an expression.
 func (f *frame) eval(e expr) Value {
-	f.r.spend(1)
-	return e.eval(f)
+	f.r.deeper()
+	v := e.eval(f)
+	f.r.depth--
+	return v
 }
 
 // signal says how a statement ended.

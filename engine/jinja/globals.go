@@ -13,6 +13,9 @@ func globals() map[string]Value {
 		},
 		"strftime_now": func(r *rendering, a args) Value {
 			format := mustText(a.take("strftime_now", 1, "format")[0], "strftime() argument 1")
+			if len(format) > formatMax {
+				fail(limitError, "strftime_now has a format of %d bytes; at most %d are taken", len(format), formatMax)
+			}
 			return r.fresh(strftime(r.now, format))
 		},
 		"lipsum": func(*rendering, args) Value {
@@ -53,12 +56,12 @@ func (dictType) call(r *rendering, a args) Value {
 			for pair, ok := next(); ok; pair, ok = next() {
 				r.grow(entryBytes)
 				kv := r.unpack(pair, 2)
-				out.put(kv[0], kv[1])
+				out.put(&r.meter, kv[0], kv[1])
 			}
 		}
 	}
 	if a.named != nil {
-		r.growTimes(entryBytes, len(a.named.keys))
+		r.growTimes(entryBytes, len(a.named.entries))
 		out.merge(a.named)
 	}
 	return out
@@ -66,8 +69,8 @@ func (dictType) call(r *rendering, a args) Value {
 
 func makeNamespace(r *rendering, a args) Value {
 	n := &namespace{dictType{}.call(r, a).(*Dict)}
-	for _, k := range n.vars.keys {
-		if name, ok := text(k); ok {
+	for _, e := range n.vars.entries {
+		if name, ok := text(e.key); ok {
 			n.refuse(name)
 		}
 	}

@@ -18,7 +18,8 @@ func (it *iterator) repr(*meter) string { return "<" + it.kind + " object>" }
 func (it *iterator) attr(*rendering, string) (Value, bool) { return nil, false }
 
 // generator makes the iterator of a filter that computes each item when it is asked for. start runs at the first.
-func generator(start func() func() (Value, bool)) *iterator {
+func generator(m *meter, start func() func() (Value, bool)) *iterator {
+	m.grow(4 * objectBytes) // with what start holds
 	var next func() (Value, bool)
 	return &iterator{"generator", func() (Value, bool) {
 		if next == nil {
@@ -62,6 +63,10 @@ func (s span) attr(_ *rendering, name string) (Value, bool) {
 		return int64(s.stop), true
 	case "step":
 		return int64(s.step), true
+	case "index", "count":
+		return &callable{name, func(r *rendering, a args) Value {
+			return r.lib.tuple[name](r, &List{Items: list(&r.meter, s)}, a)
+		}}, true
 	}
 	return nil, false
 }
@@ -92,9 +97,9 @@ func iterate(m *meter, v Value) func() (Value, bool) {
 	case *List:
 		return counted(len(v.Items), func(i int) Value { return v.Items[i] })
 	case *Dict:
-		return counted(len(v.keys), func(i int) Value { return v.keys[i] })
+		return counted(len(v.entries), func(i int) Value { return v.entries[i].key })
 	case *view:
-		return counted(len(v.of.keys), v.entry)
+		return counted(len(v.of.entries), v.entry)
 	case span:
 		return counted(v.length(), v.at)
 	case string:
@@ -102,7 +107,12 @@ func iterate(m *meter, v Value) func() (Value, bool) {
 	case markup: // the characters of markup are plain strings
 		return runes(m, string(v), func(s string) Value { return s })
 	case *iterator:
-		return func() (Value, bool) { m.spend(1); return v.next() }
+		return func() (Value, bool) {
+			m.deeper() // iterators may feed each other
+			item, ok := v.next()
+			m.depth--
+			return item, ok
+		}
 	case *loop:
 		return v.again
 	case undefined:

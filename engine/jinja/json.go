@@ -126,14 +126,14 @@ func (w *writer) json(v Value, o layout, depth int) {
 	case *List:
 		w.jsonItems(o, depth, "[", "]", len(v.Items), func(i int) { w.json(v.Items[i], o, depth+1) })
 	case *Dict:
-		keys := v.keys
+		entries := v.entries
 		if o.sorted {
-			keys = sorted(w.m, keys, false)
+			entries = sorted(w.m, entries, func(e entry) Value { return e.key }, false)
 		}
-		w.jsonItems(o, depth, "{", "}", len(keys), func(i int) {
-			w.jsonText(w.jsonKey(keys[i]), o.ascii)
+		w.jsonItems(o, depth, "{", "}", len(entries), func(i int) {
+			w.jsonText(w.jsonKey(entries[i].key), o.ascii)
 			w.put(o.key)
-			w.json(v.at(keys[i]), o, depth+1)
+			w.json(entries[i].value, o, depth+1)
 		})
 	default:
 		fail(typeError, "Object of type %s is not JSON serializable", typeName(v))
@@ -191,9 +191,12 @@ func jsonFloat(v float64) string {
 
 func (w *writer) jsonText(s string, ascii bool) {
 	var b strings.Builder
-	w.m.look(len(s))
 	b.WriteByte('"')
 	for _, r := range s {
+		if b.Len() > 1<<12 { // paid for in pieces, since escapes can be six times their character
+			w.put(b.String())
+			b.Reset()
+		}
 		switch {
 		case r == '"' || r == '\\':
 			b.WriteByte('\\')

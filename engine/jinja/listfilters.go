@@ -49,8 +49,9 @@ func (r *rendering) getter(attribute Value, other Value) func(Value) Value {
 }
 
 // folded makes text that differs in case only equal, for filters that do not mind it.
-func folded(v Value, caseSensitive bool) Value {
+func folded(m *meter, v Value, caseSensitive bool) Value {
 	if s, ok := text(v); ok && !caseSensitive {
+		m.grow(len(s))
 		return lower(s)
 	}
 	return v
@@ -105,19 +106,18 @@ func reverse(r *rendering, x Value, a args) Value {
 	return &List{Items: items}
 }
 
-// sorted sorts a copy of items, equal ones in their order.
-func sorted(m *meter, items []Value, backwards bool) []Value {
-	return sortedBy(m, items, func(v Value) Value { return v }, backwards)
-}
-
-func sortedBy(m *meter, items []Value, key func(Value) Value, backwards bool) []Value {
-	type entry struct{ key, item Value }
-	m.growTimes(4*slotBytes, len(items))
-	list := make([]entry, len(items))
-	for i, item := range items {
-		list[i] = entry{key(item), item}
+// sorted sorts a copy of items by their keys, equal ones in their order.
+func sorted[T any](m *meter, items []T, key func(T) Value, backwards bool) []T {
+	type keyed struct {
+		key  Value
+		item T
 	}
-	slices.SortStableFunc(list, func(a, b entry) int {
+	m.growTimes(2*objectBytes, len(items))
+	list := make([]keyed, len(items))
+	for i, item := range items {
+		list[i] = keyed{key(item), item}
+	}
+	slices.SortStableFunc(list, func(a, b keyed) int {
 		if backwards {
 			a, b = b, a
 		}
@@ -129,7 +129,7 @@ func sortedBy(m *meter, items []Value, key func(Value) Value, backwards bool) []
 		}
 		return 0
 	})
-	out := make([]Value, len(items))
+	out := make([]T, len(items))
 	for i := range list {
 		out[i] = list[i].item
 	}
@@ -145,10 +145,10 @@ func sortFilter(r *rendering, x Value, a args) Value {
 			gets = append(gets, r.getter(name, nil))
 		}
 	}
-	return &List{Items: sortedBy(&r.meter, list(&r.meter, x), func(item Value) Value {
+	return &List{Items: sorted(&r.meter, list(&r.meter, x), func(item Value) Value {
 		key := &List{}
 		for _, get := range gets {
-			key.Items = append(key.Items, folded(get(item), isTrue(v[1])))
+			key.Items = append(key.Items, folded(&r.meter, get(item), isTrue(v[1])))
 		}
 		return key
 	}, isTrue(v[0]))}
@@ -157,7 +157,7 @@ func sortFilter(r *rendering, x Value, a args) Value {
 func unique(r *rendering, x Value, a args) Value {
 	v := a.take("unique", 0, "case_sensitive", "attribute")
 	get := r.getter(or(v[1], nil), nil)
-	return generator(func() func() (Value, bool) {
+	return generator(&r.meter, func() func() (Value, bool) {
 		next, seen := iterate(&r.meter, x), map[any]bool{}
 		return func() (Value, bool) {
 			for {
@@ -165,9 +165,8 @@ func unique(r *rendering, x Value, a args) Value {
 				if !ok {
 					return nil, false
 				}
-				key := folded(get(item), isTrue(v[0]))
-				r.weigh(key)
-				if h := hashed(key); !seen[h] {
+				key := folded(&r.meter, get(item), isTrue(v[0]))
+				if h := hashed(&r.meter, key); !seen[h] {
 					r.grow(entryBytes)
 					seen[h] = true
 					return item, true
@@ -199,7 +198,7 @@ func extreme(name, op string) function {
 		if !ok {
 			return undefined{undefinedError, "No aggregated item, sequence was empty."}
 		}
-		key := func(v1 Value) Value { return folded(get(v1), isTrue(v[0])) }
+		key := func(v1 Value) Value { return folded(&r.meter, get(v1), isTrue(v[0])) }
 		bestKey := key(best)
 		for item, ok := next(); ok; item, ok = next() {
 			if k := key(item); ordered(&r.meter, op, k, bestKey) {
@@ -225,18 +224,18 @@ func dictSort(r *rendering, x Value, a args) Value {
 		refuseUndefined(x)
 		fail("AttributeError", "'%s' object has no attribute 'items'", typeName(x))
 	}
-	return &List{Items: sortedBy(&r.meter, list(&r.meter, &view{d, "items"}), func(pair Value) Value {
-		return folded(pair.(*List).Items[at], isTrue(v[0]))
+	return &List{Items: sorted(&r.meter, list(&r.meter, &view{d, "items"}), func(pair Value) Value {
+		return folded(&r.meter, pair.(*List).Items[at], isTrue(v[0]))
 	}, isTrue(v[2]))}
 }
 
 func groupBy(r *rendering, x Value, a args) Value {
 	v := a.take("groupby", 1, "attribute", "default", "case_sensitive")
 	get := r.getter(v[0], or(v[1], nil))
-	key := func(item Value) Value { return folded(get(item), isTrue(v[2])) }
+	key := func(item Value) Value { return folded(&r.meter, get(item), isTrue(v[2])) }
 	out := &List{}
 	var now Value
-	for i, item := range sortedBy(&r.meter, list(&r.meter, x), key, false) {
+	for i, item := range sorted(&r.meter, list(&r.meter, x), key, false) {
 		k := key(item)
 		if i == 0 || !equal(&r.meter, k, now) {
 			r.grow(entryBytes)
@@ -251,7 +250,7 @@ func groupBy(r *rendering, x Value, a args) Value {
 
 func batch(r *rendering, x Value, a args) Value {
 	v := a.take("batch", 1, "linecount", "fill_with")
-	return generator(func() func() (Value, bool) {
+	return generator(&r.meter, func() func() (Value, bool) {
 		next, row := iterate(&r.meter, x), &List{}
 		return func() (Value, bool) {
 			for item, ok := next(); ok; item, ok = next() {
@@ -284,7 +283,7 @@ func batch(r *rendering, x Value, a args) Value {
 // slices3 is the filter slice: so many columns of nearly the same length.
 func slices3(r *rendering, x Value, a args) Value {
 	v := a.take("slice", 1, "slices", "fill_with")
-	return generator(func() func() (Value, bool) {
+	return generator(&r.meter, func() func() (Value, bool) {
 		items, n := list(&r.meter, x), whole(v[0], "slices")
 		if n == 0 {
 			fail(zeroDivision, "integer division or modulo by zero")
@@ -311,7 +310,7 @@ func slices3(r *rendering, x Value, a args) Value {
 }
 
 func mapFilter(r *rendering, x Value, a args) Value {
-	return generator(func() func() (Value, bool) {
+	return generator(&r.meter, func() func() (Value, bool) {
 		if !truth(x) {
 			return nothing
 		}
@@ -331,9 +330,9 @@ func mapFilter(r *rendering, x Value, a args) Value {
 func (r *rendering) mapper(a args) func(Value) Value {
 	if len(a.pos) == 0 && a.named != nil {
 		if _, ok := a.named.Get("attribute"); ok {
-			for _, k := range a.named.keys {
-				if k != "attribute" && k != "default" {
-					fail(filterArgument, "Unexpected keyword argument %s", repr(&r.meter, k))
+			for _, e := range a.named.entries {
+				if e.key != "attribute" && e.key != "default" {
+					fail(filterArgument, "Unexpected keyword argument %s", repr(&r.meter, e.key))
 				}
 			}
 			v := a.take("map", 1, "attribute", "default")
@@ -354,7 +353,7 @@ func (r *rendering) mapper(a args) func(Value) Value {
 // choose makes select and its three relatives: keep says which items stay, those for which the test holds or the others.
 func choose(name string, keep, byAttribute bool) function {
 	return func(r *rendering, x Value, a args) Value {
-		return generator(func() func() (Value, bool) {
+		return generator(&r.meter, func() func() (Value, bool) {
 			if !truth(x) {
 				return nothing
 			}

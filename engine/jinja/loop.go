@@ -16,7 +16,7 @@ func (s *forLoop) exec(f *frame) signal {
 
 // again runs a recursive loop over v; its text is the result.
 func (s *forLoop) again(f *frame, v Value, depth int) string {
-	defer f.r.deeper()()
+	defer f.r.open()()
 	in := &frame{r: f.r, scope: f.scope}
 	out := in.capture()
 	s.each(in, v, func(v Value) string { return s.again(f, v, depth+1) }, depth)

@@ -4,9 +4,10 @@ import "math/big"
 
 // The bounds of a template's text. Python's own recursion limit refuses what nests as deep as these, or less deep.
 const (
-	sourceMax = 1 << 20 // bytes of a template; the longest of known models has about 30,000
-	nestMax   = 100     // statements in statements, and brackets in brackets
-	depthMax  = 1000    // expressions in expressions; a chain of a + b + c nests once a link
+	sourceMax = 256 << 10 // bytes of a template; the longest of known models has about 30,000
+	nestMax   = 100       // statements in statements, and brackets in brackets
+	depthMax  = 1000      // expressions in expressions; a chain of a + b + c nests once a link
+	branchMax = 5 << 20   // names that the branches of all ifs know, together
 )
 
 // The bounds of one rendering. They are far above what chats need and end a hostile template within about a second.
@@ -22,18 +23,35 @@ const (
 	rangeMax  = 100_000 // as Jinja's sandbox has it
 	intBits   = 1 << 14 // of a whole number; Python writes none above 4,300 digits, which are 14,285 bits
 	widthMax  = 1 << 20 // of a padded or formatted field
-	digitsMax = 4300    // of a whole number that is read or written, as Python has it
+	formatMax = 1 << 16 // bytes of a date's format
+	// waitingMax bounds the stack: expressions in expressions of macros in macros, and iterators that feed each other. Python
+	// ends at 1000 of its frames; one here takes up to a kilobyte.
+	waitingMax = 10_000
+	digitsMax  = 4300 // of a whole number that is read or written, as Python has it
 )
 
 const (
-	slotBytes  = 16 // of a list's item
-	entryBytes = 96 // of a dict's entry
-	lookBytes  = 64 // of text that are looked at in one step
+	slotBytes   = 16 // of a list's item
+	objectBytes = 64 // of an object with nothing in it
+	entryBytes  = 96 // of a dict's entry
+	lookBytes   = 64 // of text that are looked at in one step
 )
 
 // meter holds what a rendering may still use.
 type meter struct {
 	steps, bytes int
+	depth        int // computations that wait for others
+}
+
+func fullMeter() meter { return meter{steps: stepsMax, bytes: bytesMax} }
+
+// deeper takes a step into a computation that the one before waits for; who calls it counts depth down after that.
+func (m *meter) deeper() {
+	m.spend(1)
+	m.depth++
+	if m.depth > waitingMax {
+		fail(recursionError, "computations nest deeper than %d", waitingMax)
+	}
 }
 
 // spend takes n steps.

@@ -59,10 +59,7 @@ func dictMethods() map[string]function {
 	m := map[string]function{
 		"get": func(r *rendering, x Value, a args) Value {
 			v := a.positional("get", 1, 2)
-			if !hashable(v[0]) {
-				fail(typeError, "unhashable type: '%s'", typeName(v[0]))
-			}
-			if found, ok := x.(*Dict).find(v[0]); ok {
+			if found, ok := x.(*Dict).find(&r.meter, v[0]); ok {
 				return found
 			}
 			return or(v[1], nil)
@@ -91,7 +88,7 @@ func fromKeys(r *rendering, _ Value, a args) Value {
 	next := iterate(&r.meter, v[0])
 	for k, ok := next(); ok; k, ok = next() {
 		r.grow(entryBytes)
-		d.put(k, or(v[1], nil))
+		d.put(&r.meter, k, or(v[1], nil))
 	}
 	return d
 }

@@ -24,15 +24,22 @@ func (r *rendering) percent(format, values Value) Value {
 			w.put(p.field())
 		}
 	}
-	_, isDict := values.(*Dict)
-	_, isList := values.(*List)
-	if p.used < len(p.values) && !(p.single && (isDict || isList || p.named)) {
+	if p.used < len(p.values) && !(p.single && hasItems(values)) {
 		fail(typeError, "not all arguments converted during string formatting")
 	}
 	if mark {
 		return markup(w.b.String())
 	}
 	return w.b.String()
+}
+
+// hasItems tells what Python takes for a mapping here, and so does not mind if no field uses it.
+func hasItems(v Value) bool {
+	switch v.(type) {
+	case *Dict, *List, span, undefined:
+		return true
+	}
+	return false
 }
 
 type percenter struct {
@@ -43,7 +50,6 @@ type percenter struct {
 	single  bool // the values are one that is no tuple
 	used    int
 	mapping Value
-	named   bool // a field took its value by name
 }
 
 func (p *percenter) byte() byte {
@@ -102,7 +108,7 @@ func (p *percenter) field() string {
 		if v, ok = d.Get(name); !ok {
 			fail(keyError, "%s", quoted(name))
 		}
-		p.rest, named, p.named = rest, true, true
+		p.rest, named = rest, true
 	}
 	o := formatSpec{fill: " ", precision: -1}
 	left := false

@@ -11,10 +11,15 @@ type symbols struct {
 	known  map[string]bool // names read or set here; true for those that begin unset
 	stores map[string]bool
 	soft   bool // inside an if, where Jinja lets unknown filters stand until they are used
+	spent  *int // names copied for branches, of the whole template
 }
 
 func inner(outer *symbols) *symbols {
-	return &symbols{outer: outer, known: map[string]bool{}, stores: map[string]bool{}}
+	s := &symbols{outer: outer, known: map[string]bool{}, stores: map[string]bool{}, spent: new(int)}
+	if outer != nil {
+		s.spent = outer.spent
+	}
+	return s
 }
 
 func (s *symbols) knows(name string) bool {
@@ -147,7 +152,10 @@ func (s *symbols) ifElse(branches []branch, otherwise []stmt) {
 
 func (s *symbols) copied() *symbols {
 	out := inner(s.outer)
-	out.soft = true
+	out.soft, out.spent = true, s.spent
+	if *s.spent += len(s.known); *s.spent > branchMax {
+		fail(limitError, "the template has too many names in too many branches")
+	}
 	for name, unset := range s.known {
 		out.known[name] = unset
 	}

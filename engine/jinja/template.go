@@ -3,6 +3,7 @@ package jinja
 import (
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Template is a parsed chat template.
@@ -17,6 +18,9 @@ func Parse(name, source string) (t *Template, err error) {
 	defer catch(name, nil, &err)
 	if len(source) > sourceMax {
 		fail(limitError, "the template has %d bytes; at most %d are read", len(source), sourceMax)
+	}
+	if !utf8.ValidString(source) {
+		fail(syntaxError, "the template is no UTF-8 text")
 	}
 	t = &Template{name: name, source: source, lib: newLibrary()}
 	p := &parser{in: lex(source), lib: t.lib}
@@ -35,16 +39,20 @@ type rendering struct {
 }
 
 // render gives the template's text over vars.
-func (t *Template) render(vars *Dict, now time.Time) (text string, err error) {
-	r := &rendering{meter: meter{stepsMax, bytesMax}, lib: t.lib, now: now}
+func (t *Template) render(vars *Dict, now time.Time) (string, error) {
+	return t.renderWithin(fullMeter(), vars, now)
+}
+
+func (t *Template) renderWithin(m meter, vars *Dict, now time.Time) (text string, err error) {
+	r := &rendering{meter: m, lib: t.lib, now: now}
 	defer catch(t.name, &r.line, &err)
 	outer := &scope{vars: map[string]Value{}}
 	for name, fn := range globals() {
 		outer.vars[name] = fn
 	}
-	for _, k := range vars.keys {
-		if name, ok := k.(string); ok {
-			outer.vars[name] = vars.at(k)
+	for _, e := range vars.entries {
+		if name, ok := e.key.(string); ok {
+			outer.vars[name] = e.value
 		}
 	}
 	var out strings.Builder
@@ -53,8 +61,8 @@ func (t *Template) render(vars *Dict, now time.Time) (text string, err error) {
 	return out.String(), nil
 }
 
-// deeper counts a macro or recursive loop that begins; the result counts its end.
-func (r *rendering) deeper() func() {
+// open counts a macro or recursive loop that begins; the result counts its end.
+func (r *rendering) open() func() {
 	r.calls++
 	if r.calls > callsMax {
 		fail(recursionError, "macros and recursive loops nest deeper than %d", callsMax)

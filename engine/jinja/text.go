@@ -61,7 +61,7 @@ func (w *writer) repr(v Value, depth int) {
 	case float64:
 		w.put(floatRepr(v))
 	case string:
-		w.m.look(len(v))
+		w.m.growTimes(3, len(v)) // its escapes
 		w.put(quoted(v))
 	case markup:
 		w.put("Markup(" + quoted(string(v)) + ")")
@@ -69,13 +69,13 @@ func (w *writer) repr(v Value, depth int) {
 		w.list(v, depth)
 	case *Dict:
 		w.put("{")
-		for i, k := range v.keys {
+		for i, e := range v.entries {
 			if i > 0 {
 				w.put(", ")
 			}
-			w.repr(k, depth+1)
+			w.repr(e.key, depth+1)
 			w.put(": ")
-			w.repr(v.at(k), depth+1)
+			w.repr(e.value, depth+1)
 		}
 		w.put("}")
 	case undefined:
@@ -188,9 +188,8 @@ func trimSpace(s string) string { return strings.TrimFunc(s, isSpace) }
 
 // escape makes text safe between HTML tags, as markupsafe does.
 func escape(m *meter, s string) markup {
-	m.look(len(s))
+	m.growTimes(5, len(s)) // its escapes
 	out := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "'", "&#39;", `"`, "&#34;").Replace(s)
-	m.grow(len(out))
 	return markup(out)
 }
 

@@ -88,7 +88,11 @@ func (r *rendering) fresh(s string) string {
 func mapped(name string, to func(r *rendering, s string) string) function {
 	return func(r *rendering, x Value, a args) Value {
 		a.positional(name, 0, 0)
-		return r.fresh(to(r, mustText(x, "self")))
+		s := mustText(x, "self")
+		if !isASCII(s) {
+			r.growTimes(4, len(s)) // its characters
+		}
+		return r.fresh(to(r, s))
 	}
 }
 
@@ -213,9 +217,11 @@ func trimmed(s string, chars Value, left, right bool) string {
 	return s
 }
 
-// texts makes a list of strings.
-func (r *rendering) texts(parts []string) *List {
-	r.growTimes(slotBytes, len(parts))
+// partBytes are those of a part in the list that it is cut into: a slice's and a list's.
+const partBytes = 2 * slotBytes
+
+// texts makes a list of strings, which are paid for.
+func texts(parts []string) *List {
 	l := &List{Items: make([]Value, len(parts))}
 	for i, p := range parts {
 		l.Items[i] = p
@@ -239,10 +245,12 @@ func split(r *rendering, x Value, a args) Value {
 		if most < 0 {
 			most = len(s)
 		}
-		return r.texts(strings.SplitN(s, mustText(sep, "separator"), most+1))
+		r.growTimes(partBytes, min(strings.Count(s, mustText(sep, "separator")), most)+1)
+		return texts(strings.SplitN(s, mustText(sep, "separator"), most+1))
 	}
 	var parts []string
 	for s = strings.TrimLeftFunc(s, isSpace); s != ""; {
+		r.grow(partBytes)
 		end := strings.IndexFunc(s, isSpace)
 		if end < 0 || most >= 0 && len(parts) == most {
 			if len(parts) != most {
@@ -254,7 +262,7 @@ func split(r *rendering, x Value, a args) Value {
 		parts = append(parts, s[:end])
 		s = strings.TrimLeftFunc(s[end:], isSpace)
 	}
-	return r.texts(parts)
+	return texts(parts)
 }
 
 func rsplit(r *rendering, x Value, a args) Value {
@@ -267,12 +275,14 @@ func rsplit(r *rendering, x Value, a args) Value {
 	if sep != nil {
 		by := mustText(sep, "separator")
 		for at := strings.LastIndex(s, by); at >= 0 && len(parts) < most; at = strings.LastIndex(s, by) {
+			r.grow(partBytes)
 			parts = append(parts, s[at+len(by):])
 			s = s[:at]
 		}
 		parts = append(parts, s)
 	} else {
 		for s = strings.TrimRightFunc(s, isSpace); s != ""; {
+			r.grow(partBytes)
 			at := strings.LastIndexFunc(s, isSpace)
 			if at < 0 || len(parts) == most {
 				parts = append(parts, s)
@@ -283,7 +293,7 @@ func rsplit(r *rendering, x Value, a args) Value {
 			s = strings.TrimRightFunc(s[:at], isSpace)
 		}
 	}
-	out := r.texts(parts)
+	out := texts(parts)
 	for i, j := 0, len(out.Items)-1; i < j; i, j = i+1, j-1 {
 		out.Items[i], out.Items[j] = out.Items[j], out.Items[i]
 	}
@@ -293,13 +303,14 @@ func rsplit(r *rendering, x Value, a args) Value {
 func splitLines(r *rendering, x Value, a args) Value {
 	v := a.take("splitlines", 0, "keepends")
 	keep := given(v[0]) && truth(v[0])
-	return r.texts(lines(mustText(x, "self"), keep))
+	return texts(r.lines(mustText(x, "self"), keep))
 }
 
 // lines cuts s where Python's splitlines cuts.
-func lines(s string, keep bool) []string {
+func (r *rendering) lines(s string, keep bool) []string {
 	var out []string
 	for s != "" {
+		r.grow(partBytes)
 		at := strings.IndexFunc(s, func(r rune) bool { return strings.ContainsRune("\n\r\v\f\x1c\x1d\x1e\u0085\u2028\u2029", r) })
 		if at < 0 {
 			return append(out, s)

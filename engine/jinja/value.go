@@ -82,9 +82,9 @@ func truth(v Value) bool {
 	case *List:
 		return len(v.Items) > 0
 	case *Dict:
-		return len(v.keys) > 0
+		return len(v.entries) > 0
 	case *view:
-		return len(v.of.keys) > 0
+		return len(v.of.entries) > 0
 	case span:
 		return v.length() > 0
 	}
@@ -142,9 +142,9 @@ func length(v Value) int {
 	case *List:
 		return len(v.Items)
 	case *Dict:
-		return len(v.keys)
+		return len(v.entries)
 	case *view:
-		return len(v.of.keys)
+		return len(v.of.entries)
 	case span:
 		return v.length()
 	case *loop:
@@ -184,5 +184,5 @@ func noAttribute(v, name Value) undefined {
 	if s, ok := text(name); ok {
 		return undefined{undefinedError, quoted(of) + " has no attribute " + quoted(s)}
 	}
-	return undefined{undefinedError, of + " has no element " + repr(&meter{stepsMax, bytesMax}, name)}
+	return undefined{undefinedError, of + " has no element " + repr(&meter{steps: rangeMax, bytes: widthMax}, name)}
 }
