@@ -1,0 +1,42 @@
+package app
+
+import (
+	"fmt"
+	"sort"
+
+	"github.com/weir-ai/weir/backend/local"
+	"github.com/weir-ai/weir/config"
+	"github.com/weir-ai/weir/mini"
+)
+
+// named is a model of the configuration with its name.
+type named struct {
+	name string
+	spec config.Model
+}
+
+// builtinModel is served where nothing is named.
+const builtinModel = "weir-mini"
+
+// modelsOf lists the models to serve, sorted by name so that loading has an order.
+func modelsOf(cfg config.Config) []named {
+	if len(cfg.Models) == 0 {
+		return []named{{builtinModel, config.Model{Builtin: builtinModel}}}
+	}
+	var out []named
+	for name, m := range cfg.Models {
+		out = append(out, named{name, m})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].name < out[j].name })
+	return out
+}
+
+func openModel(m named, machine *local.Machine, cfg local.Config, listener local.Listener) (*local.Backend, error) {
+	switch {
+	case m.spec.Builtin == builtinModel:
+		return local.OpenBytes(m.name, mini.Weights(), machine, cfg, listener)
+	case m.spec.File != "":
+		return local.Open(m.name, m.spec.File, machine, cfg, listener)
+	}
+	return nil, fmt.Errorf("model %q: nothing is known to open", m.name)
+}
