@@ -35,10 +35,9 @@ func python(t *testing.T) string {
 		lack(t, "Python 3.11 or newer runs the tests of the Python SDK and LangChain (found: %q); install it with the module venv (Debian: apt-get install python3-venv)", about)
 	}
 	// A venv is a layer over one interpreter, so the interpreter belongs to what the folder is named after.
-	dir := install(t, "python", []string{"python/requirements.txt"}, about, func(ctx context.Context, dir string) *exec.Cmd {
-		script := `"$0" -m venv . && bin/python -m pip install --quiet --no-input --disable-pip-version-check --only-binary :all: -r requirements.txt`
-		return exec.CommandContext(ctx, "sh", "-c", script, system)
-	})
+	dir := install(t, "python", []string{"python/requirements.txt"}, about,
+		[]string{system, "-m", "venv", "."},
+		[]string{"bin/python", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--only-binary", ":all:", "-r", "requirements.txt"})
 	return filepath.Join(dir, "bin", "python")
 }
 
@@ -52,9 +51,8 @@ func node(t *testing.T) (program, dir string) {
 	if _, err := exec.LookPath("npm"); err != nil {
 		lack(t, "npm installs the Node SDK for its tests; install it (Debian: apt-get install npm)")
 	}
-	dir = install(t, "node", []string{"node/package.json", "node/package-lock.json"}, "", func(ctx context.Context, dir string) *exec.Cmd {
-		return exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-	})
+	dir = install(t, "node", []string{"node/package.json", "node/package-lock.json"}, "",
+		[]string{"npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"})
 	return program, dir
 }
 
@@ -83,10 +81,10 @@ func atLeast(version string, major, minor int) bool {
 }
 
 // install is fetch for a test.
-func install(t *testing.T, kind string, pins []string, with string, fill func(ctx context.Context, dir string) *exec.Cmd) string {
+func install(t *testing.T, kind string, pins []string, with string, steps ...[]string) string {
 	t.Helper()
 	begun := time.Now()
-	dir, err := fetch(t.Context(), filepath.Join("..", ".cache", "sdk", kind), pins, with, fill)
+	dir, err := fetch(t.Context(), filepath.Join("..", ".cache", "sdk", kind), pins, with, steps...)
 	if err != nil {
 		lack(t, "the %s packages of %s cannot be installed; is their registry reachable? %v", kind, pins[0], err)
 	}
@@ -96,10 +94,10 @@ func install(t *testing.T, kind string, pins []string, with string, fill func(ct
 	return dir
 }
 
-// fetch gives the folder root/HASH, where HASH stands for the pins and for what else the content depends on. The folder is filled
-// under another name and renamed when it is whole, so that a folder of that name is always whole, also when two tests install at
-// once or one is killed.
-func fetch(ctx context.Context, root string, pins []string, with string, fill func(ctx context.Context, dir string) *exec.Cmd) (string, error) {
+// fetch gives the folder root/HASH, where HASH stands for the pins and for what else the content depends on. The steps are commands
+// that fill the folder under another name; it is renamed when it is whole, so that a folder of that name is always whole, also when
+// two tests install at once or one is killed.
+func fetch(ctx context.Context, root string, pins []string, with string, steps ...[]string) (string, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return "", err
@@ -137,14 +135,16 @@ func fetch(ctx context.Context, root string, pins []string, with string, fill fu
 	}
 	ctx, cancel := context.WithTimeout(ctx, installMax)
 	defer cancel()
-	cmd := fill(ctx, dir)
-	cmd.Dir = dir
-	cmd.WaitDelay = time.Second // a grandchild may hold the output open
-	if out, err := cmd.CombinedOutput(); err != nil {
-		if ctx.Err() != nil {
-			err = fmt.Errorf("it was ended after %s: %w", installMax, ctx.Err())
+	for _, step := range steps {
+		cmd := exec.CommandContext(ctx, step[0], step[1:]...)
+		cmd.Dir = dir
+		cmd.WaitDelay = time.Second // a grandchild may hold the output open
+		if out, err := cmd.CombinedOutput(); err != nil {
+			if ctx.Err() != nil {
+				err = fmt.Errorf("it was ended after %s: %w", installMax, ctx.Err())
+			}
+			return "", fmt.Errorf("%s: %w\n%s", strings.Join(step, " "), err, tail(out))
 		}
-		return "", fmt.Errorf("%w\n%s", err, tail(out))
 	}
 	if err := os.Rename(dir, whole); err != nil {
 		if _, none := os.Stat(whole); none != nil { // else another test was faster
@@ -199,9 +199,7 @@ func TestInstallTakesNoHalfForAWhole(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join(t.TempDir(), "cache")
 	try := func(with, script string) (string, error) {
-		return fetch(t.Context(), root, []string{"go.mod"}, with, func(ctx context.Context, dir string) *exec.Cmd {
-			return exec.CommandContext(ctx, "sh", "-c", script)
-		})
+		return fetch(t.Context(), root, []string{"go.mod"}, with, []string{"sh", "-c", script})
 	}
 	left := func() int {
 		entries, err := os.ReadDir(root)
