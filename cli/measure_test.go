@@ -115,8 +115,8 @@ func TestEvalOfTheBuiltInModel(t *testing.T) {
 
 func TestTrainWritesAModelThatAnswers(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("training takes seconds")
+	if testing.Short() || raceDetector {
+		t.Skip("training takes seconds, and minutes under the race detector; engine/train has race tests of its own")
 	}
 	dir := t.TempDir()
 	out, checkpoints := filepath.Join(dir, "my.gguf"), filepath.Join(dir, "steps")

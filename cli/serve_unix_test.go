@@ -127,6 +127,7 @@ func (s *server) ask(model string, tokens int) (rest *bufio.Reader, closeBody fu
 
 func TestServeAnswersSoonAfterItsStart(t *testing.T) {
 	t.Parallel()
+	binary(t) // building it is no part of its start
 	begun := time.Now()
 	s := serveProcess(t, nil)
 	ready := time.Since(begun)
@@ -160,10 +161,15 @@ func TestSigtermLetsARunningAnswerEnd(t *testing.T) {
 	t.Parallel()
 	env, args := slowModel(t)
 	s := serveProcess(t, env, args...)
-	rest, closeBody := s.ask("slow", 1000)
+	rest, closeBody := s.ask("slow", 2000)
 	defer closeBody()
 	s.signal(syscall.SIGTERM)
 	s.refuses("slow")
+	select {
+	case err := <-s.ended:
+		t.Fatalf("the server ended with %v while an answer was running, or the answer is too short for this test", err)
+	default:
+	}
 	text, err := io.ReadAll(rest)
 	if err != nil || !strings.HasSuffix(strings.TrimSpace(string(text)), "data: [DONE]") || !strings.Contains(string(text), `"finish_reason":"length"`) {
 		t.Errorf("the running answer ends with %v: ...%s", err, text[max(0, len(text)-300):])
