@@ -28,7 +28,7 @@ sdk: ## the official SDKs and LangChain against a real server
 	cd sdktest && $(GO) test -count=1 -v ./...
 
 lint: ## gofmt and vet
-	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt -w these:" $$unformatted; exit 1; fi
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w these:" $$unformatted; exit 1; fi
 	$(GO) vet ./...
 
 fuzz: ## every fuzz target for FUZZTIME (20s)

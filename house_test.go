@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 	"testing"
@@ -345,6 +346,48 @@ func quitters(tree []source) []string {
 	return bad
 }
 
+// unmapped finds folders of code that the map in ARCHITECTURE.md does not name.
+func unmapped(tree []source, architecture string) []string {
+	var bad []string
+	folders := map[string]bool{}
+	for _, s := range tree {
+		if s.dir() != "." && s.file.Name.Name != "main" {
+			folders[s.dir()] = true
+		}
+	}
+	mapped := map[string]bool{}
+	for _, l := range strings.Split(architecture, "\n") {
+		if rest, ok := strings.CutPrefix(l, "| `"); ok {
+			name, _, _ := strings.Cut(rest, "`")
+			mapped[name] = true
+		}
+	}
+	for f := range folders {
+		if !mapped[f] {
+			bad = append(bad, fmt.Sprintf("the folder %s is not on the map in ARCHITECTURE.md", f))
+		}
+	}
+	sort.Strings(bad)
+	return bad
+}
+
+// deadLinks finds relative links of a Markdown text that lead nowhere.
+func deadLinks(name, text string) []string {
+	var bad []string
+	for _, m := range markdownLink.FindAllStringSubmatch(text, -1) {
+		target, _, _ := strings.Cut(m[1], "#")
+		if target == "" || strings.Contains(target, "://") {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(filepath.Dir(name), filepath.FromSlash(target))); err != nil {
+			bad = append(bad, fmt.Sprintf("%s links to %s, which is not there", name, m[1]))
+		}
+	}
+	return bad
+}
+
+var markdownLink = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+
 type rule struct {
 	name  string
 	check func([]source) []string
@@ -364,6 +407,66 @@ func TestHouseStands(t *testing.T) {
 		for _, bad := range r.check(tree) {
 			t.Errorf("%s: %s", r.name, bad)
 		}
+	}
+}
+
+func TestHousePapersAreTrue(t *testing.T) {
+	t.Parallel()
+	tree, err := read(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	architecture, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range unmapped(tree, string(architecture)) {
+		t.Error(bad)
+	}
+	papers, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range append(papers, more...) {
+		text, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, bad := range deadLinks(p, string(text)) {
+			t.Error(bad)
+		}
+	}
+}
+
+func TestHousePapersCanBeFalse(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	paper := filepath.Join(root, "a.md")
+	if err := os.WriteFile(paper, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := deadLinks(paper, "[a](a.md) [b](b.md#x) [c](https://example.com) [d](#here)"); len(got) != 1 {
+		t.Errorf("dead links: %q", got)
+	}
+	if err := os.Mkdir(filepath.Join(root, "llm"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "llm", "a.go"), []byte("package llm\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tree, err := read(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := unmapped(tree, "| `serve` | a story |"); len(got) != 1 {
+		t.Errorf("off the map: %q", got)
+	}
+	if got := unmapped(tree, "| `llm` | words |"); len(got) != 0 {
+		t.Errorf("off the map: %q", got)
 	}
 }
 
