@@ -299,7 +299,7 @@ func TestAReaderThatStopsIsCut(t *testing.T) {
 // writeRequest writes a POST of body by hand.
 func writeRequest(t *testing.T, conn net.Conn, body string) {
 	t.Helper()
-	req, _ := http.NewRequest("POST", "http://door/v1/chat/completions", strings.NewReader(body))
+	req, _ := http.NewRequest("POST", "http://localhost/v1/chat/completions", strings.NewReader(body))
 	if err := req.Write(conn); err != nil {
 		t.Fatal(err)
 	}

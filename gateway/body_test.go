@@ -100,7 +100,7 @@ func TestAnAnnouncedBodyTakesNoRoom(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: door\r\nContent-Length: %d\r\n\r\n{", 32<<20)
+			fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n{", 32<<20)
 		}
 		synctest.Wait()
 		if held := b.bodies.held.Load(); held > 20*bodyStart {
@@ -128,7 +128,7 @@ func TestABodyThatDoesNotArriveIsRefused(t *testing.T) {
 			}
 			defer conn.Close()
 			at := time.Now()
-			fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: door\r\nContent-Length: 100\r\n\r\n{")
+			fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
 				t.Fatal(err)

@@ -168,6 +168,9 @@ func (b *bundle) ask(t testing.TB, method, path, body string, headers ...string)
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
 		req.Header.Add(name, value)
+		if name == "Host" { // the client takes it from here
+			req.Host = value
+		}
 	}
 	resp, err := b.client.Do(req)
 	if err != nil {
@@ -269,7 +272,7 @@ func (b *bundle) listenWithin() (p *pipes, stop func()) {
 	p = newPipes()
 	server := b.HTTPServer(b.Handler())
 	transport := &http.Transport{DialContext: p.dial, DisableKeepAlives: true}
-	b.url, b.client = "http://door", &http.Client{Transport: transport}
+	b.url, b.client = "http://localhost", &http.Client{Transport: transport}
 	var running sync.WaitGroup
 	running.Go(func() { _ = server.Serve(p) })
 	return p, func() {

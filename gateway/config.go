@@ -13,7 +13,7 @@ type Config struct {
 	KeysRequired bool // refuse requests without a listed key
 
 	Cert, CertKey string   // PEM files; both empty speaks plain HTTP
-	Origins       []string // sites whose pages may ask: scheme://host[:port], or "*" for all
+	Origins       []string // sites whose pages may ask: scheme://host[:port], or "*" for all; without keys also the names that this server is known by
 	AdminApart    bool     // metrics are on the admin handler, and so not on the main one
 	IgnoreUnknown bool     // let pass fields of a body that nobody documents
 

@@ -1,7 +1,10 @@
 package gateway
 
 import (
+	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -12,6 +15,7 @@ import (
 type origins struct {
 	all    bool
 	listed []string
+	hosts  []string // of the listed, in lower case and without their ports
 	guard  *http.CrossOriginProtection
 }
 
@@ -24,6 +28,11 @@ func newOrigins(list []string) (*origins, error) {
 		if err := o.guard.AddTrustedOrigin(origin); err != nil {
 			return nil, err
 		}
+		u, err := url.Parse(origin)
+		if err != nil {
+			return nil, err
+		}
+		o.hosts = append(o.hosts, hostOf(u.Host))
 	}
 	return o, nil
 }
@@ -60,12 +69,41 @@ func (o *origins) preflight(x *exchange, methods []string) {
 
 // check refuses what the page of an unlisted site sends. Such a page cannot read the answer, but without this it could make a server
 // on the user's own machine compute. A request that brought a key is no accident: browsers add none by themselves.
+//
+// A page can get around that where nothing asks for a key: it comes from a name of its own, evil.example, which its owner then lets
+// mean 127.0.0.1. For the browser, page and server are now the same site, and the page reads what it likes. But the name stays in
+// Host, so that there only names are taken that nobody else can point here.
 func (o *origins) check(x *exchange) error {
 	if o.all || x.key.ID != "" {
 		return nil
+	}
+	if x.route.is(open) && !o.hosted(x.r.Host) {
+		return llm.Errorf(llm.Forbidden, "No key is asked for here, so that only localhost and IP addresses are taken as the name of this server, and not %q: "+
+			"any site can let a name of its own mean this machine. List http://%s under cors.origins, or require keys.", clip(x.r.Host), clip(x.r.Host))
 	}
 	if err := o.guard.Check(x.r); err != nil {
 		return &llm.Error{Kind: llm.Forbidden, Err: err, Message: "The page that sent this request belongs to a site that may not ask here; list its origin under cors.origins."}
 	}
 	return nil
+}
+
+// hosted reports whether host, as a request has it, is a name that no other site can point here: localhost, an address, or the host
+// of a listed origin. A request without any is from no browser: HTTP/1.0 has none.
+func (o *origins) hosted(host string) bool {
+	name := hostOf(host)
+	if host == "" || name == "localhost" || slices.Contains(o.hosts, name) {
+		return true
+	}
+	_, err := netip.ParseAddr(name)
+	return err == nil
+}
+
+// hostOf is the name or address in a host that may have a port, as names are compared.
+func hostOf(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	} else {
+		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
 }

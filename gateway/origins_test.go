@@ -1,6 +1,10 @@
 package gateway
 
 import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -57,4 +61,79 @@ func TestPagesOfOtherSitesMakeNothingCompute(t *testing.T) {
 	check(200) // no browser
 	check(200, "Origin: https://evil.example", "Authorization: Bearer "+plain)
 	check(403, "Origin: https://evil.example", "Authorization: Bearer guessed")
+}
+
+// TestANameThatAnybodyCanPointHereIsRefused: DNS rebinding makes a page of any site look to its browser as if it were ours. Only Host
+// still tells, and it counts where no key would stop the page.
+func TestANameThatAnybodyCanPointHereIsRefused(t *testing.T) {
+	t.Parallel()
+	plain, k := newKey(t, "t")
+	ask := func(b *bundle, method, path, host string, headers ...string) reply {
+		t.Helper()
+		return b.ask(t, method, path, chatBody, append(headers, "Host: "+host, "Origin: http://"+host, "Sec-Fetch-Site: same-origin")...)
+	}
+	check := func(cfg Config, host string, want int, headers ...string) {
+		t.Helper()
+		b := setup(t, cfg, says("x"))
+		for _, path := range []string{"/v1/chat/completions", "/v1/models", "/metrics", "/none"} {
+			method, found := "GET", want
+			switch path {
+			case "/v1/chat/completions":
+				method = "POST"
+			case "/none":
+				if want == 200 {
+					found = 404
+				}
+			}
+			if r := ask(b, method, path, host, headers...); r.status != found {
+				t.Errorf("%+v: %s for Host %q gives %d, want %d: %s", cfg, path, host, r.status, found, r.body)
+			}
+		}
+	}
+	listed := Config{Keys: []Key{k}}
+	for _, host := range []string{"localhost", "localhost:8080", "LOCALHOST.:1", "127.0.0.1:8080", "10.1.2.3", "[::1]:8080", "[::1]"} {
+		check(listed, host, 200)
+	}
+	for _, host := range []string{"evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example:80", "1.2.3.4.5", "evil"} {
+		check(listed, host, 403)
+	}
+	check(listed, "evil.example", 200, "Authorization: Bearer "+plain)
+	check(listed, "evil.example", 403, "Authorization: Bearer guessed")
+	named := Config{Origins: []string{"https://Weir.lan:8443", "http://[fd00::1]"}}
+	check(named, "weir.lan", 200)
+	check(named, "weir.lan:8080", 200) // whatever the port outside
+	check(named, "evil.example", 403)
+	check(Config{Origins: []string{"*"}}, "any.example", 200)
+	required := Config{Keys: []Key{k}, KeysRequired: true}
+	check(required, "any.example", 200, "Authorization: Bearer "+plain)
+
+	b := setup(t, Config{}, says("x"))
+	ask(b, "POST", "/v1/chat/completions", "evil.example:8080").wants(t, 403, "forbidden", "localhost", `"evil.example:8080"`, "http://evil.example:8080 under cors.origins")
+	if r := ask(setup(t, required, says("x")), "GET", "/healthz", "any.example"); r.status != 200 {
+		t.Errorf("behind keys, health for any name gives %d", r.status)
+	}
+	// The admin listener asks for no key, whatever the other does.
+	admin := door(t, required, says("x"))
+	admin.listen(t, admin.AdminHandler())
+	for host, want := range map[string]int{"127.0.0.1": 200, "evil.example": 403} {
+		if r := ask(admin, "GET", "/metrics", host); r.status != want {
+			t.Errorf("the admin listener gives %d for Host %s", r.status, host)
+		}
+	}
+}
+
+// TestARequestWithoutAHostIsTaken: the health checks of some balancers speak HTTP/1.0.
+func TestARequestWithoutAHostIsTaken(t *testing.T) {
+	t.Parallel()
+	b := setup(t, Config{}, says("x"))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET /healthz HTTP/1.0\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != 200 {
+		t.Errorf("%v, %v", resp, err)
+	}
 }

@@ -27,6 +27,7 @@ const (
 	work  mark = 1 << iota // counts as running, and is refused while the server drains
 	keyed                  // needs a key, where keys are required
 	probe                  // polled by machines: in the access log only when it fails
+	open                   // on a listener that asks for no keys
 )
 
 func (rt *route) is(m mark) bool { return rt.marks&m != 0 }
@@ -66,12 +67,14 @@ type table struct {
 	none func(http.ResponseWriter, *http.Request) // for what no row names
 }
 
-func (s *Server) newTable(rows []*route) *table {
+// newTable makes the table of a listener; with is what holds for all of its routes.
+func (s *Server) newTable(rows []*route, with mark) *table {
 	t := &table{rows: rows, mux: http.NewServeMux()}
-	lost := &route{path: "none", do: t.miss}
+	lost := &route{path: "none", marks: with, do: t.miss}
 	t.none = func(w http.ResponseWriter, r *http.Request) { s.serve(lost, w, r) }
 	t.mux.HandleFunc("/", t.none)
 	for _, rt := range rows {
+		rt.marks |= with
 		t.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) { s.serve(rt, w, r) })
 	}
 	return t

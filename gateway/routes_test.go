@@ -60,12 +60,12 @@ func TestWrongMethodsNameTheRight(t *testing.T) {
 func TestOddTargetsGetErrorsInOurShape(t *testing.T) {
 	t.Parallel()
 	b := setup(t, Config{}, says("x"))
-	for _, line := range []string{"CONNECT door:80 HTTP/1.1", "GET http://other/none HTTP/1.1", "POST /%2e%2e/x HTTP/1.1"} {
+	for _, line := range []string{"CONNECT localhost:80 HTTP/1.1", "GET http://127.0.0.1/none HTTP/1.1", "POST /%2e%2e/x HTTP/1.1"} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(conn, "%s\r\nHost: door\r\nConnection: close\r\n\r\n", line)
+		fmt.Fprintf(conn, "%s\r\nHost: localhost\r\nConnection: close\r\n\r\n", line)
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)

@@ -87,7 +87,11 @@ func New(d Deps, c Config) (*Server, error) {
 	}
 	base, cut := context.WithCancelCause(context.Background())
 	s.descend, s.cut = func(net.Listener) context.Context { return base }, cut
-	s.main, s.admin = s.newTable(s.mainRoutes()), s.newTable(s.adminRoutes())
+	asks := open
+	if c.KeysRequired {
+		asks = 0
+	}
+	s.main, s.admin = s.newTable(s.mainRoutes(), asks), s.newTable(s.adminRoutes(), open)
 	return s, nil
 }
 
