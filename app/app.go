@@ -33,7 +33,7 @@ type Options struct {
 	Kernels   string    // the value of WEIR_KERNELS
 	Log       io.Writer // where Weir's own log goes
 	AccessLog io.Writer // where the access log goes, if it is on
-	// Loading is called before a model is loaded, which may take seconds; may be nil.
+	// Loading is called before a model is loaded, which may take seconds. Nil writes a line to the log in its place.
 	Loading func(name string)
 }
 
@@ -133,6 +133,8 @@ func (s *System) openModels(o Options, metrics prometheus.Registerer) error {
 	for _, m := range modelsOf(s.cfg) {
 		if o.Loading != nil {
 			o.Loading(m.name)
+		} else {
+			s.log.Info("loading model", "model", m.name)
 		}
 		begun := time.Now()
 		b, err := openModel(m, machine, s.cfg.Engine.Over(m.spec.Engine).Local(), gauges.listener(m.name))

@@ -330,6 +330,37 @@ func TestAFullQueueIsRefused(t *testing.T) {
 	})
 }
 
+// TestALoadIsTold before it begins: to whom asks, or to the log.
+func TestALoadIsTold(t *testing.T) {
+	t.Parallel()
+	check := func(loading func(string), told string, line bool) {
+		t.Helper()
+		log := &safeBuffer{}
+		heard := ""
+		o := Options{Log: log}
+		if loading != nil {
+			o.Loading = func(name string) { heard = name; loading(log.String()) }
+		}
+		s, err := Open(loopback(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+		before, _, _ := strings.Cut(log.String(), "model loaded")
+		if heard != told || strings.Contains(before, `msg="loading model" model=weir-mini`) != line {
+			t.Errorf("told %q, and the log is %s", heard, log)
+		}
+	}
+	check(nil, "", true)
+	check(func(log string) {
+		if strings.Contains(log, "model loaded") {
+			t.Errorf("told after the load: %s", log)
+		}
+	}, builtinModel, false)
+}
+
 // TestFilesAreServed serves files of both kinds beside the built-in model.
 func TestFilesAreServed(t *testing.T) {
 	t.Parallel()

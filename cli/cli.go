@@ -1,8 +1,8 @@
 // Package cli is the command line: one file a command, each a struct whose tags are its flags and whose Run does the work. It
 // reads arguments, shows progress and prints results, for people on a terminal and as JSON for scripts.
 //
-// It starts goroutines only for signals and progress, and stops them before a command returns. It never ends the process: Main
-// returns the exit code, and cmd/weir exits.
+// It starts goroutines only for signals, progress and a server's start, and stops them before a command returns; a start that a signal
+// cuts short is left to end with the process. It never ends the process: Main returns the exit code, and cmd/weir exits.
 package cli
 
 import (
@@ -55,7 +55,8 @@ const description = `Weir keeps LLM services fast and steady when traffic floods
   weir chat                               talk with the built-in model here
   echo "What is 17 + 25?" | weir run      one answer, for pipes
 
-Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 130 interrupted.`
+Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 130 interrupted. A server that SIGTERM
+stops, also while its models load, has done what it should: 0.`
 
 // Exit codes, as description tells them.
 const (

@@ -101,7 +101,8 @@ func (serveCommand) Help() string {
   curl -sN localhost:8080/v1/chat/completions -H 'content-type: application/json' \
     -d '{"model":"weir-mini","stream":true,"messages":[{"role":"user","content":"What is 17 + 25?"}]}'
 
-Ctrl-C (or SIGTERM) refuses new work and lets running answers end, at most shutdown.grace; a second one ends at once.
+Ctrl-C (or SIGTERM) refuses new work and lets running answers end, at most shutdown.grace; a second one ends at once. While models
+load there is nothing to wait for: Ctrl-C ends at once with exit code 130, SIGTERM with 0.
 WEIR_KERNELS=go|avx2|avx512 forces a kernel set.`
 }
 
@@ -128,12 +129,43 @@ func (c serveCommand) Run(call *call) error {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 	begun := time.Now()
-	system, err := app.Start(cfg, app.Options{Version: call.version, Kernels: os.Getenv("WEIR_KERNELS"), Log: call.Err, AccessLog: call.Out})
-	if err != nil {
+	system, err := begin(call, cfg, signals)
+	if err != nil || system == nil {
 		return err
 	}
 	c.welcome(call, cfg, system, time.Since(begun))
 	return await(call, system, signals)
+}
+
+// begin starts the system. A signal that comes before it has started ends the command at once: Ctrl-C as an interruption, SIGTERM,
+// by which supervisors stop what they started, without an error and without a system. What still loads then is left behind: it cannot
+// be told to end, it only reads, and it ends with the process.
+func begin(call *call, cfg config.Config, signals <-chan os.Signal) (*app.System, error) {
+	bar := startProgress(call.Err, -1, "starting")
+	defer bar.done()
+	o := app.Options{Version: call.version, Kernels: os.Getenv("WEIR_KERNELS"), Log: bar.above(call.Err), AccessLog: call.Out}
+	if isTerminal(call.Err) {
+		o.Loading = func(name string) { bar.say("loading " + name) }
+	}
+	type result struct {
+		system *app.System
+		err    error
+	}
+	started := make(chan result, 1)
+	go func() {
+		system, err := app.Start(cfg, o)
+		started <- result{system, err}
+	}()
+	select {
+	case r := <-started:
+		return r.system, r.err
+	case s := <-signals:
+		fmt.Fprintln(bar.above(call.Err), "weir: stopped before it was ready")
+		if s == os.Interrupt {
+			return nil, errInterrupted
+		}
+		return nil, nil
+	}
 }
 
 // await ends with the first signal or the first listener that fails; a second signal ends at once.

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,6 +26,7 @@ type server struct {
 	cmd   *exec.Cmd
 	url   string
 	ended chan error
+	lines chan string  // of standard error, the first linesMax
 	out   bytes.Buffer // standard output; to be read after end
 	log   struct {
 		sync.Mutex
@@ -34,12 +34,22 @@ type server struct {
 	}
 }
 
-var readyLine = regexp.MustCompile(`is ready after .* on (http://\S+)/v1`)
+// linesMax is more than a server writes until it is ready.
+const linesMax = 1000
 
 // serveProcess starts the server and returns when it says that it is ready.
 func serveProcess(t *testing.T, env []string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, ended: make(chan error, 1)}
+	s := launch(t, env, args...)
+	s.url = strings.TrimSuffix(s.says("is ready after "), "/v1")
+	s.url = s.url[strings.LastIndex(s.url, " ")+1:]
+	return s
+}
+
+// launch starts the server and does not wait for it.
+func launch(t *testing.T, env []string, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, ended: make(chan error, 1), lines: make(chan string, linesMax)}
 	s.cmd = exec.Command(binary(t), append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
 	s.cmd.Env = append(os.Environ(), env...)
 	s.cmd.Stdout = &s.out
@@ -51,27 +61,38 @@ func serveProcess(t *testing.T, env []string, args ...string) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
-	ready := make(chan string, 1)
 	go func() {
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			s.log.Lock()
 			fmt.Fprintln(&s.log.Buffer, lines.Text())
 			s.log.Unlock()
-			if m := readyLine.FindStringSubmatch(lines.Text()); m != nil {
-				ready <- m[1]
+			select {
+			case s.lines <- lines.Text():
+			default: // no test waits for a line that comes so late
 			}
 		}
 		s.ended <- s.cmd.Wait()
 	}()
-	select {
-	case s.url = <-ready:
-	case err := <-s.ended:
-		t.Fatalf("the server ended with %v: %s", err, s.logged())
-	case <-time.After(2 * time.Minute):
-		t.Fatalf("the server does not start: %s", s.logged())
-	}
 	return s
+}
+
+// says returns when the server writes a line with text, and gives the line.
+func (s *server) says(text string) string {
+	s.t.Helper()
+	timeout := time.After(2 * time.Minute)
+	for {
+		select {
+		case line := <-s.lines:
+			if strings.Contains(line, text) {
+				return line
+			}
+		case err := <-s.ended:
+			s.t.Fatalf("the server ended with %v: %s", err, s.logged())
+		case <-timeout:
+			s.t.Fatalf("the server does not say %q: %s", text, s.logged())
+		}
+	}
 }
 
 func (s *server) logged() string {
@@ -178,6 +199,41 @@ func TestSigtermLetsARunningAnswerEnd(t *testing.T) {
 	if !strings.Contains(s.logged(), "running answers may end") {
 		t.Errorf("the log is %s", s.logged())
 	}
+}
+
+// endlessStart is a configuration with which the server loads its model and then waits without end for its certificate, which is a
+// pipe that nobody writes to.
+func endlessStart(t *testing.T) (args []string, certificate string) {
+	t.Helper()
+	dir := t.TempDir()
+	certificate = dir + "/cert.pem"
+	if err := syscall.Mkfifo(certificate, 0o600); err != nil {
+		t.Skipf("no named pipes here: %v", err)
+	}
+	for name, text := range map[string]string{"key.pem": "", "w.yaml": fmt.Sprintf("tls: {cert: %q, key: %q}\n", certificate, dir+"/key.pem")} {
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return []string{"--config", dir + "/w.yaml"}, certificate
+}
+
+// TestASignalEndsAStart: before the server is ready there is nothing to wait for.
+func TestASignalEndsAStart(t *testing.T) {
+	t.Parallel()
+	args, _ := endlessStart(t)
+	check := func(sig os.Signal, code int) {
+		t.Helper()
+		s := launch(t, nil, args...)
+		s.says(`msg="loading model" model=weir-mini`)
+		s.signal(sig)
+		s.end(code)
+		if log := s.logged(); !strings.Contains(log, "stopped before it was ready") || strings.Contains(log, "is ready after") || strings.Contains(log, "\r") {
+			t.Errorf("the log is %s", log)
+		}
+	}
+	check(os.Interrupt, exitInterrupted)
+	check(syscall.SIGTERM, 0)
 }
 
 // refuses waits until new work is refused: by an answer that says so, or by nobody listening.

@@ -64,6 +64,11 @@ type progressBar struct {
 	what atomic.Pointer[string]
 	quit chan struct{}
 	over sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		bar *progressbar.ProgressBar // nil while nothing is shown
+	}
 }
 
 // startProgress begins to show work of total steps; total -1 is of unknown length.
@@ -82,10 +87,28 @@ func (p *progressBar) step(n int) { p.at.Store(int64(n)) }
 // say changes the words beside the bar.
 func (p *progressBar) say(what string) { p.what.Store(&what) }
 
-// done takes the bar away. It must be called once, before anything else is printed.
+// done takes the bar away. It must be called once, before anything else is printed but what goes through above.
 func (p *progressBar) done() {
 	close(p.quit)
 	p.over.Wait()
+}
+
+// above gives a writer to w, the terminal of the bar, that takes the bar away for each Write, which must end its line. The bar comes
+// back below it.
+func (p *progressBar) above(w io.Writer) io.Writer { return aboveBar{p, w} }
+
+type aboveBar struct {
+	p *progressBar
+	w io.Writer
+}
+
+func (a aboveBar) Write(b []byte) (int, error) {
+	a.p.mu.Lock()
+	defer a.p.mu.Unlock()
+	if a.p.mu.bar != nil {
+		_ = a.p.mu.bar.Clear()
+	}
+	return a.w.Write(b)
 }
 
 func (p *progressBar) show(f *os.File, total int) {
@@ -100,22 +123,39 @@ func (p *progressBar) show(f *os.File, total int) {
 	} else {
 		options = append(options, progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true))
 	}
-	bar := progressbar.NewOptions(total, options...)
+	p.place(progressbar.NewOptions(total, options...))
+	defer p.place(nil)
 	tick := time.NewTicker(progressTick)
 	defer tick.Stop()
 	for {
-		bar.Describe(*p.what.Load())
-		// A bar that is full clears itself and would say so with nothing; done does that when it is true.
-		if at := p.at.Load(); total < 0 {
-			_ = bar.Add(1)
-		} else if at < int64(total) {
-			_ = bar.Set64(at)
-		}
+		p.draw(total)
 		select {
 		case <-p.quit:
-			_ = bar.Clear()
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// place puts a bar where writers see it; nil takes it away.
+func (p *progressBar) place(bar *progressbar.ProgressBar) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.bar != nil {
+		_ = p.mu.bar.Clear()
+	}
+	p.mu.bar = bar
+}
+
+// draw shows the bar as it stands.
+func (p *progressBar) draw(total int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.bar.Describe(*p.what.Load())
+	// A bar that is full clears itself and would say so with nothing; done does that when it is true.
+	if at := p.at.Load(); total < 0 {
+		_ = p.mu.bar.Add(1)
+	} else if at < int64(total) {
+		_ = p.mu.bar.Set64(at)
 	}
 }

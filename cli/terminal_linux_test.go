@@ -1,8 +1,13 @@
 package cli
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"os"
 	"os/exec"
 	"strings"
@@ -244,6 +249,59 @@ func TestProgressShowsOnATerminal(t *testing.T) {
 	c.wait("/500") // steps done of all
 	c.press(keyC)
 	c.end(exitInterrupted)
+}
+
+// TestServeShowsItsStartOnATerminal holds a start up until it shows what it does, and then lets it end.
+func TestServeShowsItsStartOnATerminal(t *testing.T) {
+	t.Parallel()
+	args, certificate := endlessStart(t)
+	c := newConsole(t, nil, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	c.wait(`msg="model loaded" model=weir-mini`)
+	if shown, _ := c.shown(); strings.Contains(shown, `msg="loading model"`) {
+		t.Errorf("the terminal shows what the bar says: %q", shown)
+	}
+	c.wait("loading weir-mini")
+	issueTLS(t, certificate)
+	before := c.wait("msg=listening")
+	if line := before[strings.LastIndexAny(before, "\r\n")+1:]; !strings.HasPrefix(line, "time=") {
+		t.Errorf("the log's line begins with %q", line)
+	}
+	c.wait("is ready after ")
+	c.press(keyC)
+	c.wait("stopping")
+	c.end(0)
+
+	c = newConsole(t, nil, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	c.wait("model=weir-mini")
+	c.press(keyC)
+	c.wait("stopped before it was ready")
+	c.end(exitInterrupted)
+}
+
+// issueTLS writes a certificate to a pipe that is being read, after its key to the file beside it.
+func issueTLS(t *testing.T, certificate string) {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, about, about, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(path, kind string, der []byte) {
+		t.Helper()
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(strings.TrimSuffix(certificate, "cert.pem")+"key.pem", "PRIVATE KEY", key)
+	write(certificate, "CERTIFICATE", cert)
 }
 
 func TestTrainCtrlCSavesACheckpoint(t *testing.T) {
