@@ -115,4 +115,5 @@ func TestTokenizeShowsTokens(t *testing.T) {
 		t.Errorf("--count prints %q", n)
 	}
 	weir(t, "", "tokenize", "-m", model, text+".not").fails(t, exitUsage, "no such file")
+	weir(t, strings.Repeat("a", 5<<20), "tokenize", "-m", model).fails(t, exitFailed, "The text has 5242880 bytes", "Send it in parts")
 }

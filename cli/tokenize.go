@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -60,7 +61,10 @@ func (c tokenizeCommand) Run(call *call) error {
 		return err
 	}
 	v := system.Models()[0].Vocabulary
-	r := tokenizeResult{Model: string(model), Tokens: v.Tokenize(string(text), c.Special)}
+	r := tokenizeResult{Model: string(model)}
+	if r.Tokens, err = v.Tokenize(context.Background(), string(text), c.Special); err != nil {
+		return err
+	}
 	r.Count = len(r.Tokens)
 	for _, id := range r.Tokens {
 		r.Pieces = append(r.Pieces, v.Piece(id))

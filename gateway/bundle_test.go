@@ -49,14 +49,14 @@ func says(words ...string) script {
 // letters is a vocabulary in which every byte is a token.
 type letters struct{}
 
-func (letters) Tokenize(text string, special bool) (ids []llm.TokenID) {
+func (letters) Tokenize(_ context.Context, text string, special bool) (ids []llm.TokenID, err error) {
 	if special {
 		ids = append(ids, 1)
 	}
 	for _, b := range []byte(text) {
 		ids = append(ids, llm.TokenID(b))
 	}
-	return ids
+	return ids, nil
 }
 
 func (letters) Detokenize(ids []llm.TokenID) (string, error) {
@@ -77,9 +77,12 @@ func (letters) Render(req *llm.Request) (string, error) {
 	}
 	return s, nil
 }
-func (l letters) RenderTokens(req *llm.Request) ([]llm.TokenID, error) {
+func (l letters) RenderTokens(ctx context.Context, req *llm.Request) ([]llm.TokenID, error) {
 	s, err := l.Render(req)
-	return l.Tokenize(s, req.Template.AddSpecial), err
+	if err != nil {
+		return nil, err
+	}
+	return l.Tokenize(ctx, s, req.Template.AddSpecial)
 }
 func (letters) ContextLength() int { return 64 }
 

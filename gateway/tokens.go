@@ -10,7 +10,7 @@ import (
 )
 
 // tokenize tells the tokens of a text, or of the prompt that a chat becomes.
-func (s *Server) tokenize(_ context.Context, x *exchange) error {
+func (s *Server) tokenize(ctx context.Context, x *exchange) error {
 	body, err := x.read()
 	if err != nil {
 		return err
@@ -25,8 +25,10 @@ func (s *Server) tokenize(_ context.Context, x *exchange) error {
 	}
 	var ids []llm.TokenID
 	if ask.Chat == nil {
-		ids = v.Tokenize(ask.Text, ask.AddSpecial)
-	} else if ids, err = v.RenderTokens(ask.Chat); err != nil {
+		if ids, err = v.Tokenize(ctx, ask.Text, ask.AddSpecial); err != nil {
+			return refusal("prompt", err)
+		}
+	} else if ids, err = v.RenderTokens(ctx, ask.Chat); err != nil {
 		return refusal("messages", err)
 	}
 	var pieces []string
@@ -83,7 +85,7 @@ func (s *Server) applyTemplate(_ context.Context, x *exchange) error {
 
 // refusal is a vocabulary's error about a field; one that does not say its kind is about what the client sent.
 func refusal(field string, err error) error {
-	if e := (*llm.Error)(nil); errors.As(err, &e) {
+	if e := (*llm.Error)(nil); errors.As(err, &e) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return llm.InvalidField(field, "%s: %v.", field, err)

@@ -22,8 +22,9 @@ type Runner interface {
 // Vocabulary is what a Runner that knows its model's tokens offers beside it: the services behind /tokenize, /detokenize and
 // /apply-template. An embedded model has one; a remote endpoint may have none.
 type Vocabulary interface {
-	// Tokenize turns text into token ids; special says whether the model's own start and end tokens are added.
-	Tokenize(text string, special bool) []TokenID
+	// Tokenize turns text into token ids; special says whether the model's own start and end tokens are added. A text that is too
+	// long is an *Error; it may wait for others, until ctx ends.
+	Tokenize(ctx context.Context, text string, special bool) ([]TokenID, error)
 	// Detokenize turns ids into text, special tokens included. An id outside the vocabulary is an error.
 	Detokenize(ids []TokenID) (string, error)
 	// Piece is the text of one token as the vocabulary writes it.
@@ -31,7 +32,7 @@ type Vocabulary interface {
 	// Render gives the prompt that the model's chat template makes of req's messages.
 	Render(req *Request) (string, error)
 	// RenderTokens is Render and then Tokenize as Run does it.
-	RenderTokens(req *Request) ([]TokenID, error)
+	RenderTokens(ctx context.Context, req *Request) ([]TokenID, error)
 	// ContextLength is the number of tokens, prompt and answer together, that the model takes.
 	ContextLength() int
 }

@@ -33,7 +33,10 @@ type Backend struct {
 	engine   *engine.Engine
 	context  int // the longest sequence, prompt and answer together
 	waiting  int // answers that may wait at once
-	now      func() time.Time
+	// promptMax is the longest text of a prompt, in bytes; large has a place for each large text that is being encoded.
+	promptMax int
+	large     chan struct{}
+	now       func() time.Time
 
 	stop     context.CancelFunc
 	stopped  sync.WaitGroup
@@ -111,10 +114,11 @@ func open(name string, file *weights.File, machine *Machine, cfg Config, listene
 	if err != nil {
 		return nil, err
 	}
-	b = &Backend{name: name, file: file, context: contextOf(cfg, spec), now: time.Now, failed: make(chan error, 1)}
+	b = &Backend{name: name, file: file, context: contextOf(cfg, spec), now: time.Now, failed: make(chan error, 1), large: make(chan struct{}, largeAtOnce)}
 	if b.tokens, err = token.Load(file); err != nil {
 		return nil, err
 	}
+	b.promptMax = promptBytes(b.tokens, b.context)
 	if b.tokens.Size() > spec.Vocab {
 		return nil, fmt.Errorf("the tokenizer has %d tokens but the model only %d; the file's parts do not belong together", b.tokens.Size(), spec.Vocab)
 	}

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,19 +26,19 @@ func (b *Backend) loadTemplate() error {
 }
 
 // prompts are the request's prompts in tokens: one for a chat, each of Prompts for a completion.
-func (b *Backend) prompts(req *llm.Request) ([]*prompt, error) {
+func (b *Backend) prompts(ctx context.Context, req *llm.Request) ([]*prompt, error) {
 	if err := b.refuse(req); err != nil {
 		return nil, err
 	}
 	if req.Task == llm.Chat {
-		p, err := b.chatPrompt(req)
+		p, err := b.chatPrompt(ctx, req)
 		return []*prompt{p}, err
 	}
 	var out []*prompt
 	for i, p := range req.Prompts {
-		made, err := b.plainPrompt(p)
+		made, err := b.plainPrompt(ctx, p)
 		if err != nil {
-			return nil, &llm.Error{Kind: llm.Invalid, Param: fmt.Sprintf("prompt[%d]", i), Message: err.Error()}
+			return nil, promptError(i, err)
 		}
 		out = append(out, made)
 	}
@@ -45,6 +46,14 @@ func (b *Backend) prompts(req *llm.Request) ([]*prompt, error) {
 		return nil, llm.InvalidField("prompt", "prompt is empty; send a text or a list of token ids")
 	}
 	return out, nil
+}
+
+// promptError tells of prompt i what plainPrompt says of it; an error that is complete stays.
+func promptError(i int, err error) error {
+	if e := (*llm.Error)(nil); errors.As(err, &e) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &llm.Error{Kind: llm.Invalid, Param: fmt.Sprintf("prompt[%d]", i), Message: err.Error()}
 }
 
 // refuse names what the embedded engine cannot do yet. Doors refuse most of it in the request's own words before.
@@ -56,6 +65,13 @@ func (b *Backend) refuse(req *llm.Request) error {
 		return llm.InvalidField("response_format", "response_format %q is not supported by the embedded engine; use \"text\"", req.Format.Kind)
 	case req.Template.Source != "":
 		return llm.InvalidField("chat_template", "a chat_template in the request is not supported; the model's own is used")
+	}
+	if n := req.Choices(); n > b.waiting { // before their prompts cost anything
+		field := "n"
+		if req.N <= 1 {
+			field = "prompt"
+		}
+		return llm.InvalidField(field, "the request asks for %d answers at once; at most %d may wait here, so ask in several requests", n, b.waiting)
 	}
 	for _, id := range req.Limits.StopTokens {
 		if int(id) >= b.tokens.Size() || id < 0 {
@@ -70,7 +86,7 @@ func (b *Backend) refuse(req *llm.Request) error {
 	return nil
 }
 
-func (b *Backend) plainPrompt(p llm.Prompt) (*prompt, error) {
+func (b *Backend) plainPrompt(ctx context.Context, p llm.Prompt) (*prompt, error) {
 	if p.Tokens != nil {
 		ids, err := b.checked(p.Tokens)
 		if err != nil {
@@ -81,7 +97,10 @@ func (b *Backend) plainPrompt(p llm.Prompt) (*prompt, error) {
 		}
 		return &prompt{text: b.tokens.Decode(ids, false), tokens: ids}, nil
 	}
-	ids := b.tokens.Encode(p.Text, true, true)
+	ids, err := b.encodePrompt(ctx, "prompt", p.Text, true)
+	if err != nil {
+		return nil, err
+	}
 	if len(ids) == 0 {
 		return nil, errors.New("the prompt is empty and this model has no start token; send a text")
 	}
@@ -126,12 +145,18 @@ func (b *Backend) Render(req *llm.Request) (string, error) {
 // transformers' apply_chat_template and vLLM do, a template's output has no mark of whose words are whose, and the same messages
 // must give the same tokens here as there. So a message can end its own turn and begin another, here as with every such server:
 // whoever puts strangers' words into prompts with authority takes "<|" out of them first.
-func (b *Backend) chatPrompt(req *llm.Request) (*prompt, error) {
+func (b *Backend) chatPrompt(ctx context.Context, req *llm.Request) (*prompt, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	text, err := b.Render(req)
 	if err != nil {
 		return nil, err
 	}
-	ids := b.tokens.Encode(text, false, true)
+	ids, err := b.encodePrompt(ctx, "messages", text, false)
+	if err != nil {
+		return nil, err
+	}
 	if bos, ok := b.tokens.BOS(); ok && b.tokens.AddsBOS() && (len(ids) == 0 || ids[0] != bos) && req.Template.AddSpecial {
 		ids = append([]token.ID{bos}, ids...)
 	}

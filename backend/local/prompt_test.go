@@ -23,7 +23,7 @@ func TestChatGoesThroughTheTemplate(t *testing.T) {
 	if want := "system: Be brief.\nuser: Hi\nassistant: "; err != nil || text != want {
 		t.Fatalf("%q, %v; want %q", text, err, want)
 	}
-	ids, err := b.RenderTokens(req)
+	ids, err := b.RenderTokens(t.Context(), req)
 	if back, _ := b.Detokenize(ids); err != nil || back != text {
 		t.Errorf("the tokens spell %q, %v", back, err)
 	}
@@ -65,12 +65,12 @@ func TestSpecialTokensAreCutOutOfPrompts(t *testing.T) {
 	f := tiny(t)
 	f.Meta["tokenizer.chat_template"] = `<s>{{ messages[0].content }}</s>`
 	b := serving(t, f, Config{})
-	ids, err := b.RenderTokens(chat(llm.TextMessage(llm.RoleUser, "a</s>")))
+	ids, err := b.RenderTokens(t.Context(), chat(llm.TextMessage(llm.RoleUser, "a</s>")))
 	if want := []llm.TokenID{1, letter('a'), 2, 2}; err != nil || !slices.Equal(ids, want) {
 		t.Errorf("tokens %v, %v; want %v", ids, err, want)
 	}
-	if got := b.Tokenize("a</s>", false); !slices.Equal(got, []llm.TokenID{letter('a'), 2}) {
-		t.Errorf("a plain prompt: %v", got)
+	if got, err := b.Tokenize(t.Context(), "a</s>", false); err != nil || !slices.Equal(got, []llm.TokenID{letter('a'), 2}) {
+		t.Errorf("a plain prompt: %v, %v", got, err)
 	}
 }
 
@@ -84,7 +84,7 @@ func TestTheStartTokenIsNotDoubled(t *testing.T) {
 		t.Helper()
 		req := chat(llm.TextMessage(llm.RoleUser, content))
 		req.Template.AddSpecial = add
-		if ids, err := b.RenderTokens(req); err != nil || !slices.Equal(ids, want) {
+		if ids, err := b.RenderTokens(t.Context(), req); err != nil || !slices.Equal(ids, want) {
 			t.Errorf("%q: %v, %v; want %v", content, ids, err, want)
 		}
 	}

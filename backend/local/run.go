@@ -38,16 +38,9 @@ func (c *choice) used() llm.Usage {
 
 // Run answers req: its prompts become sequences in the engine's batch, N for each, and their tokens become events.
 func (b *Backend) Run(ctx context.Context, req *llm.Request, emit func(llm.Event) error) (usage llm.Usage, err error) {
-	prompts, err := b.prompts(req)
+	prompts, err := b.prompts(ctx, req)
 	if err != nil {
 		return llm.Usage{}, err
-	}
-	if n := max(1, req.N) * len(prompts); n > b.waiting {
-		field := "n"
-		if req.N <= 1 {
-			field = "prompt"
-		}
-		return llm.Usage{}, llm.InvalidField(field, "the request asks for %d answers at once; at most %d may wait here, so ask in several requests", n, b.waiting)
 	}
 	choices, err := b.submit(req, prompts)
 	if err != nil {

@@ -1,15 +1,25 @@
 package local
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/weir-ai/weir/engine/token"
 	"github.com/weir-ai/weir/llm"
 )
 
-// Tokenize turns text into token ids, as llm.Vocabulary says.
-func (b *Backend) Tokenize(text string, special bool) []llm.TokenID {
-	return words(b.tokens.Encode(text, special, true))
+// Tokenize turns text into token ids, as llm.Vocabulary says. The text may be longer than the context: people count tokens to learn
+// by how much.
+func (b *Backend) Tokenize(ctx context.Context, text string, special bool) ([]llm.TokenID, error) {
+	if len(text) > textMax {
+		return nil, &llm.Error{Kind: llm.TooLarge, Param: "prompt", Message: fmt.Sprintf(
+			"The text has %d bytes; at most %d are turned into tokens at once. Send it in parts.", len(text), textMax)}
+	}
+	ids, err := b.encode(ctx, text, special)
+	if err != nil {
+		return nil, err
+	}
+	return words(ids), nil
 }
 
 // Detokenize turns ids into text, special tokens included.
@@ -28,8 +38,8 @@ func (b *Backend) Piece(id llm.TokenID) string { return b.tokens.Text(token.ID(i
 func (b *Backend) ContextLength() int { return b.context }
 
 // RenderTokens is the prompt of req's messages in tokens.
-func (b *Backend) RenderTokens(req *llm.Request) ([]llm.TokenID, error) {
-	p, err := b.chatPrompt(req)
+func (b *Backend) RenderTokens(ctx context.Context, req *llm.Request) ([]llm.TokenID, error) {
+	p, err := b.chatPrompt(ctx, req)
 	if err != nil {
 		return nil, err
 	}

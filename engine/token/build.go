@@ -17,6 +17,7 @@ type spec struct {
 	preName string
 	whole   bool
 	norm    normalizer
+	shrinks int // Tokenizer.shrinks
 	// addedAsBytes reads the text of added tokens in the byte alphabet too when decoding, as Hugging Face's library does: an added
 	// "ö" becomes the byte F6 there. llama.cpp writes it as it is.
 	addedAsBytes bool
@@ -127,7 +128,7 @@ func newTokenizer(sp spec) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tokenizer{vocab: v, norm: sp.norm, pre: sp.pre, preName: sp.preName, bos: sp.bos, eos: sp.eos, addsBOS: sp.addBOS}
+	t := &Tokenizer{vocab: v, norm: sp.norm, shrinks: sp.shrinks, pre: sp.pre, preName: sp.preName, bos: sp.bos, eos: sp.eos, addsBOS: sp.addBOS}
 	for _, named := range []struct {
 		name string
 		id   ID

@@ -20,6 +20,7 @@ func exercise(t *testing.T, tok *Tokenizer) {
 	for _, text := range texts {
 		start := time.Now()
 		ids := tok.Encode(text, true, true)
+		checkMostBytes(t, tok, text)
 		for _, id := range ids {
 			if id < 0 || int(id) >= tok.Size() {
 				t.Fatalf("%q: id %d of %d tokens", text, id, tok.Size())

@@ -218,6 +218,7 @@ func (g gguf) sentencePiece(s spec) (*Tokenizer, error) {
 	} else {
 		s.norm = spaced{front: frontNever}.apply
 	}
+	s.shrinks = 1
 	g.phi3(&s)
 	return newSentencePiece(s, false, space)
 }
@@ -256,7 +257,9 @@ func (g gguf) unigram(s spec) (*Tokenizer, error) {
 	if marks.collapse, err = g.flag(keyCollapse, false); err != nil {
 		return nil, err
 	}
-	s.norm = marks.apply
+	if s.norm = marks.apply; !marks.collapse {
+		s.shrinks = 1
+	}
 	if raw, there := g.meta[keyCharsmap]; there {
 		b, ok := bytesOf(raw)
 		if !ok {
@@ -267,7 +270,7 @@ func (g gguf) unigram(s spec) (*Tokenizer, error) {
 			if err != nil {
 				return nil, err
 			}
-			s.norm = func(text string, at place) string { return marks.apply(table.apply(text), at) }
+			s.norm, s.shrinks = func(text string, at place) string { return marks.apply(table.apply(text), at) }, 0
 		}
 	}
 	return newUnigram(s, space, false)

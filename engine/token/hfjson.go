@@ -71,7 +71,7 @@ func fromJSON(b []byte, sp special) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.norm, s.pre, s.whole = p.normalizer(), p.pre, f.Model.IgnoreMerges
+	s.norm, s.shrinks, s.pre, s.whole = p.normalizer(), p.shrinks, p.pre, f.Model.IgnoreMerges
 	if err := f.specials(&s, sp, p); err != nil {
 		return nil, err
 	}

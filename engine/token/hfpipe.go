@@ -13,6 +13,7 @@ import (
 // pipeline is what the four stages of a tokenizer.json around its model come to.
 type pipeline struct {
 	norms     []normalizer
+	shrinks   int // Tokenizer.shrinks, of all norms together
 	pre       preTokenizer
 	byteLevel bool
 	split     bool // white space was cut away, so that Metaspace must mark every word
@@ -33,7 +34,7 @@ const (
 )
 
 func (f *hfFile) pipeline() (*pipeline, error) {
-	p := &pipeline{}
+	p := &pipeline{shrinks: 1}
 	if err := p.readNormalizer(f.Normalizer); err != nil {
 		return nil, fmt.Errorf("normalizer: %w", err)
 	}
@@ -139,6 +140,9 @@ func (p *pipeline) readNormalizer(raw json.RawMessage) error {
 		n, err := s.normalizer()
 		if err == nil {
 			p.norms = append(p.norms, n)
+			if p.shrinks *= s.shrinks(); p.shrinks > shrinksMax {
+				p.shrinks = 0
+			}
 		}
 		return err
 	})
@@ -199,6 +203,28 @@ func (s *stage) normalizer() (normalizer, error) {
 	}
 	return nil, fmt.Errorf("type %q is not supported; supported are NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, BertNormalizer and sequences of them", s.Type)
 }
+
+// shrinks is how many bytes of text the stage's normalizer may make one byte of; 0 where it may drop any number. Lower
+// case's largest step is K (U+212A, 3 bytes) to k, that of compatibility 𝐀 (U+1D400, 4 bytes) to A; composing makes 2 bytes of the 7
+// of U+1FBE U+0308 U+0301.
+func (s *stage) shrinks() int {
+	switch s.Type {
+	case "NFD", "Lowercase":
+		return 3
+	case "NFC", "NFKC", "NFKD":
+		return 4
+	case "Prepend":
+		return 1
+	case "Replace":
+		if by := len(s.Content); s.Pattern.String != nil && by > 0 {
+			return (len(*s.Pattern.String) + by - 1) / by
+		}
+	}
+	return 0
+}
+
+// shrinksMax bounds what the stages come to together; published files stay below 10, and a bound so loose is as good as none.
+const shrinksMax = 1024
 
 // prependMax bounds what Prepend puts in front, in bytes; published files prepend one character.
 const prependMax = 16
@@ -278,7 +304,7 @@ func (p *pipeline) readPreTokenizer(raw json.RawMessage) error {
 		case "BertPreTokenizer":
 			p.pre = append(p.pre, cutBert)
 		case "WhitespaceSplit":
-			p.split = true
+			p.split, p.shrinks = true, 0
 			p.norms = append(p.norms, func(text string, _ place) string { return strings.Join(strings.FieldsFunc(text, isSpace), " ") })
 		case "Metaspace":
 			return p.metaspace(s)

@@ -259,13 +259,15 @@ func fromPieces(b []byte, sp special) (*Tokenizer, error) {
 		}
 	}
 	marks := spaced{front: front, collapse: m.collapse, whole: true}
-	s.norm = marks.apply
+	if s.norm = marks.apply; !marks.collapse {
+		s.shrinks = 1
+	}
 	if len(m.charsmap) > 0 {
 		table, err := readCharsmap(m.charsmap)
 		if err != nil {
 			return nil, err
 		}
-		s.norm = func(text string, at place) string { return marks.apply(table.apply(text), at) }
+		s.norm, s.shrinks = func(text string, at place) string { return marks.apply(table.apply(text), at) }, 0
 	}
 	build := func() (*Tokenizer, error) { return newSentencePiece(s, true, m.dummyPrefix) }
 	if m.algorithm == algorithmUnigram {

@@ -15,8 +15,10 @@ const none ID = -1
 type Tokenizer struct {
 	vocab vocabulary
 	model model
-	norm  normalizer   // nil: text stays as it is
-	pre   preTokenizer // nil: a stretch of text is one word
+	norm  normalizer // nil: text stays as it is
+	// shrinks is how many bytes of text norm may make one byte of; 0 where it may drop any number.
+	shrinks int
+	pre     preTokenizer // nil: a stretch of text is one word
 	// marksEmpty sends the empty stretch before an added token through norm too: SentencePiece puts its mark before such a token.
 	marksEmpty bool
 	added      added // the tokens that are cut out of text before everything else
