@@ -41,6 +41,7 @@ type Options struct {
 type System struct {
 	cfg      config.Config
 	log      *slog.Logger
+	metrics  *prometheus.Registry
 	models   *registry.Registry
 	backends []*local.Backend
 	pipeline *serve.Pipeline
@@ -57,21 +58,20 @@ type System struct {
 // Open loads the models and builds the pipeline, and listens nowhere: what commands need that ask in this process. An error leaves
 // nothing running.
 func Open(cfg config.Config, o Options) (*System, error) {
-	s, _, err := open(cfg, o)
-	return s, err
-}
-
-func open(cfg config.Config, o Options) (_ *System, metrics *prometheus.Registry, err error) {
-	s := &System{cfg: cfg, ended: make(chan error, 2), models: &registry.Registry{}}
-	if s.log, err = telemetry.NewLogger(o.Log, cfg.Log); err != nil {
-		return nil, nil, err
+	log, err := telemetry.NewLogger(o.Log, cfg.Log)
+	if err != nil {
+		return nil, err
 	}
-	metrics = telemetry.NewMetrics(o.Version)
-	if err := s.openModels(o, metrics); err != nil {
-		return nil, nil, errors.Join(err, s.Stop())
+	s := &System{cfg: cfg, log: log, ended: make(chan error, 2), models: &registry.Registry{}, metrics: telemetry.NewMetrics(o.Version)}
+	if err := s.openModels(o); err != nil {
+		return nil, errors.Join(err, s.Stop())
 	}
-	s.pipeline = serve.New(s.models, serve.Listener{}, time.Now)
-	return s, metrics, nil
+	answers, err := serve.NewMetrics(s.metrics)
+	if err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	s.pipeline = serve.New(s.models, serve.Listener{Settled: answers.Settled}, time.Now)
+	return s, nil
 }
 
 // Start builds and starts a whole system. When it returns, the listeners answer. An error leaves nothing running.
@@ -79,7 +79,7 @@ func open(cfg config.Config, o Options) (_ *System, metrics *prometheus.Registry
 // The order of the stops is the reverse: new work is refused, running answers may end, the listeners close, the last requests settle,
 // then the models stop and the workers under them.
 func Start(cfg config.Config, o Options) (_ *System, err error) {
-	s, metrics, err := open(cfg, o)
+	s, err := Open(cfg, o)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func Start(cfg config.Config, o Options) (_ *System, err error) {
 			err = errors.Join(err, s.Stop())
 		}
 	}()
-	deps := gateway.Deps{Runner: s.pipeline, Models: s.models, Log: s.log, Metrics: metrics, Gatherer: metrics, Ready: s.ready}
+	deps := gateway.Deps{Runner: s.pipeline, Models: s.models, Log: s.log, Metrics: s.metrics, Gatherer: s.metrics, Ready: s.ready}
 	if cfg.AccessLog {
 		deps.AccessLog = o.AccessLog
 	}
@@ -118,14 +118,14 @@ func Start(cfg config.Config, o Options) (_ *System, err error) {
 }
 
 // openModels loads what the configuration names, or the built-in model where it names nothing.
-func (s *System) openModels(o Options, metrics prometheus.Registerer) error {
+func (s *System) openModels(o Options) error {
 	machine, err := local.NewMachine(s.cfg.Engine.Threads, o.Kernels)
 	if err != nil {
 		return err
 	}
 	s.stops.push("workers", func(context.Context) error { machine.Close(); return nil })
 	s.log.Info("kernels chosen", "kernels", machine.Reason)
-	gauges, err := newEngineMetrics(metrics)
+	gauges, err := newEngineMetrics(s.metrics)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/weir-ai/weir/config"
 	"github.com/weir-ai/weir/gateway"
+	"github.com/weir-ai/weir/llm"
 )
 
 func TestAnAdminListenerTakesTheMetrics(t *testing.T) {
@@ -43,6 +44,33 @@ func TestAnAdminListenerTakesTheMetrics(t *testing.T) {
 	if status, _ := admin.get(t, "/v1/models"); status != 404 {
 		t.Errorf("the admin listener gives %d for the API", status)
 	}
+}
+
+// TestAnswersAreCountedWhicheverDoorTheyCameThrough: tokens and times have one account, requests of HTTP another.
+func TestAnswersAreCountedWhicheverDoorTheyCameThrough(t *testing.T) {
+	t.Parallel()
+	b := start(t, loopback())
+	ask := &llm.Request{Model: builtinModel, Task: llm.Chat, Messages: []llm.Message{llm.TextMessage(llm.RoleUser, "hi")}, N: 1,
+		Sampling: llm.NewSampling(), Report: llm.NewReport(), Limits: llm.Limits{MaxTokens: 5, IgnoreEOS: true}, Arrived: time.Now()}
+	if _, err := b.Runner().Run(t.Context(), ask, func(llm.Event) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := b.post(t.Context(), "/v1/chat/completions", chat(false, 5, true, "hi"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	want := []string{`weir_completion_tokens_total{model="weir-mini"} 10`, `weir_ttft_seconds_count{model="weir-mini"} 2`, `weir_tpot_seconds_count{model="weir-mini"} 2`,
+		`weir_requests_total{model="weir-mini",outcome="ok",route="/v1/chat/completions"} 1`}
+	waitFor(t, strings.Join(want, ", "), func() bool {
+		_, text := b.get(t, "/metrics")
+		for _, w := range want {
+			if !strings.Contains(text, w+"\n") {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // TestTheConfigurationReachesTheDoor checks keys, the access log and unknown fields from end to end.

@@ -41,7 +41,7 @@ func (s *Server) options() openai.Options { return openai.Options{IgnoreUnknown:
 func (x *exchange) sign(req *llm.Request, body []byte) {
 	req.ID, req.Trace, req.Tenant, req.KeyID, req.Arrived = x.id, x.trace, llm.TenantID(x.key.Tenant), x.key.ID, x.began
 	req.Body, req.Dialect = body, llm.DialectOpenAI
-	x.stream, x.choices = req.Stream, req.Choices()
+	x.stream, x.text = req.Stream, true
 	x.asks(req.Model)
 }
 

@@ -128,8 +128,12 @@ func door(t testing.TB, cfg Config, run script) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
+	answers, err := serve.NewMetrics(b.metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
 	deps := Deps{
-		Runner: serve.New(b.models, serve.Listener{}, nil), Models: b.models, Log: slog.New(slog.NewTextHandler(b.log, nil)),
+		Runner: serve.New(b.models, serve.Listener{Settled: answers.Settled}, nil), Models: b.models, Log: slog.New(slog.NewTextHandler(b.log, nil)),
 		AccessLog: b.access, Metrics: b.metrics, Gatherer: b.metrics, Ready: func() error { return b.ready },
 	}
 	if b.Server, err = New(deps, cfg); err != nil {

@@ -34,9 +34,8 @@ type exchange struct {
 
 	model   llm.ModelID // asked for and served here; empty before that is known
 	stream  bool
-	choices int
+	text    bool      // asked for: the body was one of a request for text
 	first   time.Time // when the first event came that carries anything
-	head    time.Time // when the response's head was written
 	status  int       // 0 before the head
 	rearm   time.Time // when the write deadline must move again
 	finish  llm.FinishReason
@@ -106,7 +105,7 @@ func (x *exchange) answer(status int, body []byte) error {
 }
 
 func (x *exchange) writeHead(status int) {
-	x.status, x.head = status, time.Now()
+	x.status = status
 	x.w.WriteHeader(status)
 }
 
@@ -205,15 +204,12 @@ func (x *exchange) outcome() string {
 	return x.failure.Kind.String()
 }
 
-// ttft is the time to the first event that carries anything, or, of an answer that is sent whole, to its head; 0 where neither came.
+// ttft is the time to the first event that carries anything, also of an answer that is sent whole; 0 where none came.
 func (x *exchange) ttft() time.Duration {
-	switch {
-	case x.first.IsZero(), !x.stream && x.failure != nil:
+	if x.first.IsZero() {
 		return 0
-	case x.stream:
-		return x.first.Sub(x.began)
 	}
-	return x.head.Sub(x.began)
+	return x.first.Sub(x.began)
 }
 
 // newID makes an id that nobody can guess.

@@ -58,6 +58,7 @@ type Record struct {
 	Outcome  string // llm.OutcomeOK or the label of an llm.Kind
 	Usage    llm.Usage
 	TTFT     time.Duration // from arrival to the first event that carries anything; 0 where none did
+	TPOT     time.Duration // per token after the first, over the choices' mean length; 0 where there is no second token
 	Duration time.Duration // from arrival to the end
 }
 
@@ -110,17 +111,21 @@ func (p *Pipeline) run(ctx context.Context, r llm.Runner, req *llm.Request, emit
 	return r.Run(ctx, req, emit)
 }
 
-// settle writes the final account.
+// settle writes the final account: the one that tokens and times are counted from, whichever door the request came through.
 func (p *Pipeline) settle(id llm.ModelID, req *llm.Request, arrived time.Time, a *answer, usage llm.Usage, err error) {
 	if p.report.Settled == nil {
 		return
 	}
-	rec := Record{Model: id, Tenant: req.Tenant, Task: req.Task, Outcome: llm.OutcomeOK, Usage: usage, Duration: p.now().Sub(arrived)}
+	end := p.now()
+	rec := Record{Model: id, Tenant: req.Tenant, Task: req.Task, Outcome: llm.OutcomeOK, Usage: usage, Duration: end.Sub(arrived)}
 	if err != nil {
 		rec.Outcome = llm.AsError(err).Kind.String()
 	}
 	if !a.first.IsZero() {
 		rec.TTFT = a.first.Sub(arrived)
+		if further := usage.CompletionTokens/req.Choices() - 1; further > 0 {
+			rec.TPOT = end.Sub(a.first) / time.Duration(further)
+		}
 	}
 	p.report.Settled(rec)
 }

@@ -48,14 +48,14 @@ func TestRunSettlesOnce(t *testing.T) {
 		b.clock = b.clock.Add(time.Second)
 		_ = emit(llm.Event{Kind: llm.EventDelta, Text: "hi"})
 		b.clock = b.clock.Add(time.Second)
-		return llm.Usage{PromptTokens: 3, CompletionTokens: 1}, emit(llm.Event{Kind: llm.EventFinish})
+		return llm.Usage{PromptTokens: 3, CompletionTokens: 6}, emit(llm.Event{Kind: llm.EventFinish})
 	})
 	var got int
-	usage, err := b.pipeline.Run(t.Context(), &llm.Request{Model: "weir-mini", Tenant: "t"}, func(llm.Event) error { got++; return nil })
-	if err != nil || got != 3 || usage.Total() != 4 {
+	usage, err := b.pipeline.Run(t.Context(), &llm.Request{Model: "weir-mini", Tenant: "t", N: 2}, func(llm.Event) error { got++; return nil })
+	if err != nil || got != 3 || usage.Total() != 9 {
 		t.Fatalf("got %d events, usage %+v, error %v", got, usage, err)
 	}
-	want := Record{Model: "weir-mini", Tenant: "t", Outcome: "ok", Usage: usage, TTFT: 2 * time.Second, Duration: 3 * time.Second}
+	want := Record{Model: "weir-mini", Tenant: "t", Outcome: "ok", Usage: usage, TTFT: 2 * time.Second, TPOT: time.Second / 2, Duration: 3 * time.Second}
 	if len(b.records) != 1 || b.records[0] != want {
 		t.Errorf("settled %+v, want %+v", b.records, want)
 	}
