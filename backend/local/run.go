@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -146,15 +147,17 @@ func (b *Backend) room(req *llm.Request, p *prompt) (int, error) {
 			"This model's maximum context length is %d tokens, and the prompt alone has %d; shorten the %s.", b.context, len(p.tokens), field)}
 	}
 	asked := req.Limits.MaxTokens
-	if asked == 0 {
-		return left, nil
-	}
 	if asked > left {
 		return 0, &llm.Error{Kind: llm.TooLong, Param: field, Message: fmt.Sprintf(
 			"This model's maximum context length is %d tokens. However, you requested %d tokens (%d in the %s, %d in the completion). Please reduce the length of the %s or max_tokens.",
 			b.context, len(p.tokens)+asked, len(p.tokens), field, asked, field)}
 	}
-	return asked, nil
+	most := cmp.Or(asked, left)
+	if least := req.Limits.MinTokens; least > most {
+		return 0, llm.InvalidField("min_tokens", "min_tokens is %d, but the answer can have %d tokens: the context has %d, %d of them are the %s, and max_tokens may say less; send %d or less",
+			least, most, b.context, len(p.tokens), field, most)
+	}
+	return most, nil
 }
 
 // seedOf gives the request's seed, or a fresh one from the system's randomness.

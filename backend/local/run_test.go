@@ -247,6 +247,12 @@ func TestRequestsAreRefused(t *testing.T) {
 	check(llm.TooLong, "messages", "shorten the messages", func(r *llm.Request) {
 		r.Task, r.Messages = llm.Chat, []llm.Message{llm.TextMessage(llm.RoleUser, strings.Repeat("x", 32))}
 	})
+	least := func(n int) func(*llm.Request) {
+		return func(r *llm.Request) { r.Prompts[0].Text, r.Limits = "xyz", llm.Limits{MinTokens: n} }
+	}
+	check(llm.Invalid, "min_tokens", "min_tokens is 30, but the answer can have 29 tokens: the context has 32, 3 of them are the prompt, and max_tokens may say less; send 29 or less", least(30))
+	check(llm.Invalid, "min_tokens", "min_tokens is 100000", least(100_000))
+	check(llm.Invalid, "min_tokens", "min_tokens is 6, but the answer can have 5 tokens", func(r *llm.Request) { r.Limits = llm.Limits{MinTokens: 6, MaxTokens: 5} })
 	check(llm.Invalid, "prompt", "prompt is empty", func(r *llm.Request) { r.Prompts = nil })
 	check(llm.Invalid, "prompt[1]", "no start token", func(r *llm.Request) { r.Prompts = append(r.Prompts, llm.Prompt{}) })
 	check(llm.Invalid, "prompt[0]", "is empty", func(r *llm.Request) { r.Prompts[0].Tokens = []llm.TokenID{} })
@@ -269,6 +275,10 @@ func TestRequestsAreRefused(t *testing.T) {
 	req.Limits.MaxTokens = 0
 	if a := ask(t, b, req); a.err != nil || a.usage.CompletionTokens != 29 || a.finishes[0].Reason != llm.FinishLength {
 		t.Errorf("the rest of the context: %+v", a)
+	}
+	req.Limits, req.Sampling.Bias = llm.Limits{MinTokens: 29}, map[llm.TokenID]float64{endToken: 100}
+	if a := ask(t, b, req); a.err != nil || a.usage.CompletionTokens != 29 {
+		t.Errorf("the longest minimum: %+v", a)
 	}
 	if st := b.Stats(); st.BlockRefs != 0 || st.Waiting != 0 {
 		t.Errorf("something is left: %+v", st)
