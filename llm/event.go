@@ -55,6 +55,7 @@ type TokenLogprob struct {
 	Bytes   []byte  // the token's bytes; may end inside a character
 	Logprob float64 // natural logarithm, of the model's own distribution before temperature and penalties
 	Known   bool    // false for a prompt's first token, which nothing precedes
+	Rank    int     // the place among all tokens, 1 for the likeliest; 0 where it is not known
 	Top     []TokenLogprob
 }
 

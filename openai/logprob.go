@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"unicode/utf8"
 
@@ -179,7 +180,8 @@ func place(text string, b []byte, early bool) (skip, length int) {
 func hasPrefix(s string, b []byte) bool { return len(s) >= len(b) && s[:len(b)] == string(b) }
 
 // appendPromptLogprobs appends vLLM's prompt_logprobs: for each token of the prompt an object of token ids, the token's own first;
-// null for the first token. The rank of a token that is not among the likeliest is not known and null.
+// null for the first token. The rank of the token itself, where a runner does not tell it, is its place among the likeliest, and null
+// where it is not among them.
 func appendPromptLogprobs(dst []byte, tokens []llm.TokenLogprob, top int) []byte {
 	dst = append(dst, '[')
 	for i := range tokens {
@@ -194,7 +196,7 @@ func appendPromptLogprobs(dst []byte, tokens []llm.TokenLogprob, top int) []byte
 		told := t.Top[:min(top, len(t.Top))]
 		own := slices.IndexFunc(told, func(o llm.TokenLogprob) bool { return o.ID == t.ID })
 		dst = append(dst, '{')
-		dst = appendRanked(dst, t, own+1)
+		dst = appendRanked(dst, t, cmp.Or(t.Rank, own+1))
 		for j := range told {
 			if j != own {
 				dst = append(dst, ',')

@@ -120,6 +120,7 @@ func TestChatTranscripts(t *testing.T) {
 		finished(0, llm.Finish{Reason: llm.FinishStop, Stop: "\nUser:"}), usage)
 	prompt := llm.Event{Kind: llm.EventPrompt, Text: "<|user|>Hi", Tokens: []llm.TokenLogprob{
 		first(1, "<s>"), token(7, "<|user|>", -0.5, token(7, "<|user|>", -0.5), token(8, "x", -3)), token(9, "Hi", -6.5, token(7, "<|user|>", -0.75))}}
+	prompt.Tokens[2].Rank = 321
 	second := prompt
 	second.Choice = 1
 	check("chat_choices", `,"n":2,"return_token_ids":true,"stop_token_ids":[5]`, second, prompt,

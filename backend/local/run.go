@@ -300,19 +300,24 @@ func finish(req *llm.Request, out engine.Output, stop string) llm.Finish {
 
 // logprob is out as events tell it.
 func (b *Backend) logprob(out engine.Output) llm.TokenLogprob {
-	t := b.tokenLogprob(out.Token, out.Logprob)
-	for _, o := range out.Top {
-		t.Top = append(t.Top, b.tokenLogprob(o.Token, o.Logprob))
+	return b.ranked(out.Token, out.Logprob, out.Rank, out.Top)
+}
+
+// ranked is a token with its place among all, and the likeliest.
+func (b *Backend) ranked(id token.ID, logprob float32, rank int32, top []engine.TokenLogprob) llm.TokenLogprob {
+	t := b.tokenLogprob(id, logprob, int(rank))
+	for i, o := range top {
+		t.Top = append(t.Top, b.tokenLogprob(o.Token, o.Logprob, i+1))
 	}
 	return t
 }
 
-func (b *Backend) tokenLogprob(id token.ID, logprob float32) llm.TokenLogprob {
+func (b *Backend) tokenLogprob(id token.ID, logprob float32, rank int) llm.TokenLogprob {
 	lp := float64(logprob)
 	if math.IsInf(lp, -1) || math.IsNaN(lp) {
 		lp = -9999 // JSON has no infinity; vLLM and OpenAI write this number for it
 	}
-	return llm.TokenLogprob{ID: llm.TokenID(id), Bytes: b.pieceBytes(id), Logprob: lp, Known: true}
+	return llm.TokenLogprob{ID: llm.TokenID(id), Bytes: b.pieceBytes(id), Logprob: lp, Known: true, Rank: rank}
 }
 
 // tellPrompt tells what the request wants to know of its prompt, before the first token.
@@ -332,10 +337,7 @@ func (b *Backend) tellPrompt(ctx context.Context, req *llm.Request, c *choice, e
 	for i, id := range c.prompt.tokens {
 		t := llm.TokenLogprob{ID: llm.TokenID(id), Bytes: b.pieceBytes(id)}
 		if i < len(known) && i > 0 {
-			t = b.tokenLogprob(id, known[i].Logprob)
-			for _, o := range known[i].Top {
-				t.Top = append(t.Top, b.tokenLogprob(o.Token, o.Logprob))
-			}
+			t = b.ranked(id, known[i].Logprob, known[i].Rank, known[i].Top)
 		}
 		e.Tokens = append(e.Tokens, t)
 	}

@@ -181,7 +181,13 @@ func TestLogprobs(t *testing.T) {
 		if len(tok.Bytes) == 0 {
 			t.Errorf("token %d has no bytes", tok.ID)
 		}
-		for _, o := range tok.Top {
+		if place := slices.IndexFunc(tok.Top, func(o llm.TokenLogprob) bool { return o.ID == tok.ID }); tok.Rank < 1 || tok.Rank > b.tokens.Size() || place >= 0 && tok.Rank != place+1 || place < 0 && tok.Rank <= top {
+			t.Errorf("token %d has the rank %d, and the place %d among the likeliest", tok.ID, tok.Rank, place+1)
+		}
+		for i, o := range tok.Top {
+			if o.Rank != i+1 {
+				t.Errorf("alternative %d has the rank %d", i+1, o.Rank)
+			}
 			if o.ID == tok.ID && o.Logprob != tok.Logprob {
 				t.Errorf("token %d has log-probabilities %g and %g", tok.ID, tok.Logprob, o.Logprob)
 			}
