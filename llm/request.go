@@ -208,7 +208,7 @@ type Report struct {
 	Logprobs        int  // -1 none; 0 of the chosen tokens; k of the k likeliest, too
 	PromptLogprobs  int  // the same for the tokens of the prompt
 	Echo            bool // the prompt precedes the answer
-	EchoOnly        bool // with Echo: of the answer nothing is told; a runner generates the one token that MaxTokens then asks for
+	EchoOnly        bool // with Echo: of the answer nothing is told, nor in a client's usage; a runner generates the one token that MaxTokens then asks for
 	TokenIDs        bool // the ids of prompt and answer, too
 }
 

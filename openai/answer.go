@@ -161,7 +161,7 @@ func (a *Answer) Append(dst []byte) []byte {
 		dst = append(dst, '}')
 	}
 	dst = append(dst, `],"usage":`...)
-	dst = appendUsage(dst, a.usage)
+	dst = appendUsage(dst, a.usage, &a.report)
 	if a.chat {
 		dst = a.aboutPrompt(dst)
 	}

@@ -57,7 +57,7 @@ func (d *decoder) settleCompletion() error {
 	case a.promptOnly && !r.Report.Echo:
 		return llm.InvalidField("max_tokens", "max_tokens is 0, which asks for nothing; send 1 or more, or \"echo\": true to have the prompt back.")
 	case a.promptOnly:
-		// An engine reads a prompt in order to generate, so it generates one token, which is counted and not told.
+		// An engine reads a prompt in order to generate, so it generates one token, which is neither told nor in the usage.
 		r.Limits.MaxTokens, r.Report.EchoOnly = 1, true
 	case a.maxTokens == 0:
 		r.Limits.MaxTokens = completionMaxTokens

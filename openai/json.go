@@ -119,8 +119,12 @@ func appendIDs(dst []byte, tokens []llm.TokenLogprob) []byte {
 	return dst
 }
 
-// appendUsage appends a usage object.
-func appendUsage(dst []byte, u llm.Usage) []byte {
+// appendUsage appends a usage object. Of an answer that is the prompt alone, the token that was generated to read the prompt is not
+// counted: the client has none. vLLM's server in Rust counts so, too; the one in Python tells 1.
+func appendUsage(dst []byte, u llm.Usage, r *llm.Report) []byte {
+	if r.EchoOnly {
+		u.CompletionTokens, u.ReasoningTokens = 0, 0
+	}
 	dst = append(dst, `{"prompt_tokens":`...)
 	dst = appendInt(dst, u.PromptTokens)
 	dst = append(dst, `,"completion_tokens":`...)

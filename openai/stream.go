@@ -70,7 +70,7 @@ func (s *Stream) Event(dst []byte, e *llm.Event) []byte {
 		}
 		dst = append(dst, s.head...)
 		dst = append(dst, `],"usage":`...)
-		return append(appendUsage(dst, e.Usage), "}\n\n"...)
+		return append(appendUsage(dst, e.Usage, &s.report), "}\n\n"...)
 	case llm.EventError:
 		if e.Err == nil {
 			return s.Error(dst, &llm.Error{Kind: llm.Internal})
@@ -104,7 +104,7 @@ func (s *Stream) close(dst []byte, u llm.Usage) []byte {
 	switch {
 	case s.report.UsageContinuous:
 		dst = append(dst, `,"usage":`...)
-		dst = appendUsage(dst, u)
+		dst = appendUsage(dst, u, &s.report)
 	case s.report.Usage:
 		dst = append(dst, `,"usage":null`...)
 	}

@@ -143,7 +143,7 @@ func TestCompletionTranscripts(t *testing.T) {
 	check := func(name, members string, events ...llm.Event) {
 		t.Helper()
 		for suffix, stream := range map[string]string{"": "", "_stream": `,"stream":true`} {
-			if strings.Contains(members, "prompt_logprobs") && stream != "" {
+			if strings.Contains(members, "prompt_logprobs") && stream != "" || strings.Contains(members, "stream_options") && stream == "" {
 				continue
 			}
 			golden(t, name+suffix, transcript(t, DecodeCompletion, `{"model":"weir-mini",`+members+stream+`}`, events))
@@ -165,6 +165,7 @@ func TestCompletionTranscripts(t *testing.T) {
 	check("completion_echo", `"prompt":"né","echo":true,"logprobs":1`, answer...)
 	check("completion_echo_text", `"prompt":"né","echo":true`, prompt, delta(0, "e!"), finished(0, llm.Finish{Reason: llm.FinishLength}), usage)
 	check("completion_echo_only", `"prompt":"né","echo":true,"max_tokens":0,"logprobs":1`, answer...)
+	check("completion_echo_only_usage", `"prompt":"né","echo":true,"max_tokens":0,"stream_options":{"include_usage":true,"continuous_usage_stats":true}`, answer...)
 	check("completion_logprobs", `"prompt":"né","logprobs":2`, answer[1:]...)
 	check("completion_ids", `"prompt":[1,30,40,41],"return_token_ids":true`, answer...)
 	check("completion_prompt_logprobs", `"prompt":"né","prompt_logprobs":1,"return_token_ids":true`, answer...)

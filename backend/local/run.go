@@ -143,8 +143,12 @@ func (b *Backend) room(req *llm.Request, p *prompt) (int, error) {
 		field = "prompt"
 	}
 	if left < 1 {
+		room := "an answer"
+		if req.Report.EchoOnly {
+			room = "the one token that is generated to read it"
+		}
 		return 0, &llm.Error{Kind: llm.TooLong, Param: field, Message: fmt.Sprintf(
-			"This model's maximum context length is %d tokens, and the prompt alone has %d; shorten the %s.", b.context, len(p.tokens), field)}
+			"This model's maximum context length is %d tokens, and the prompt alone has %d, which leaves no room for %s; shorten the %s.", b.context, len(p.tokens), room, field)}
 	}
 	asked := req.Limits.MaxTokens
 	if asked > left {

@@ -250,6 +250,9 @@ func TestRequestsAreRefused(t *testing.T) {
 	}
 	check(llm.TooLong, "prompt", "maximum context length is 32 tokens. However, you requested 34 tokens (3 in the prompt, 31 in the completion)", func(r *llm.Request) { r.Prompts[0].Text = "xyz"; r.Limits.MaxTokens = 31 })
 	check(llm.TooLong, "prompt", "the prompt alone has 32", func(r *llm.Request) { r.Prompts[0].Text = strings.Repeat("x", 32) })
+	check(llm.TooLong, "prompt", "the prompt alone has 32, which leaves no room for the one token that is generated to read it", func(r *llm.Request) {
+		r.Prompts[0].Text, r.Limits.MaxTokens, r.Report.Echo, r.Report.EchoOnly = strings.Repeat("x", 32), 1, true, true
+	})
 	check(llm.TooLong, "messages", "shorten the messages", func(r *llm.Request) {
 		r.Task, r.Messages = llm.Chat, []llm.Message{llm.TextMessage(llm.RoleUser, strings.Repeat("x", 32))}
 	})
