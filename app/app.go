@@ -111,6 +111,9 @@ func Start(cfg config.Config, o Options) (_ *System, err error) {
 			return nil, fmt.Errorf("admin %s: %w", cfg.Admin, err)
 		}
 		s.admin = admin.Addr()
+		if !config.Loopback(cfg.Admin) {
+			s.log.Warn("no key is asked for: whoever reaches this address may read the metrics", "address", cfg.Admin)
+		}
 		s.serve("admin", admin, s.gateway.AdminHandler(), nil)
 	}
 	s.stops.push("running answers", s.drain)
@@ -124,7 +127,7 @@ func (s *System) openModels(o Options) error {
 		return err
 	}
 	s.stops.push("workers", func(context.Context) error { machine.Close(); return nil })
-	s.log.Info("kernels chosen", "kernels", machine.Reason)
+	s.log.Info("engine started", "chosen", machine.Reason)
 	gauges, err := newEngineMetrics(s.metrics)
 	if err != nil {
 		return err

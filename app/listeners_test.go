@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,47 @@ func TestAnAdminListenerTakesTheMetrics(t *testing.T) {
 	}
 	if status, _ := admin.get(t, "/v1/models"); status != 404 {
 		t.Errorf("the admin listener gives %d for the API", status)
+	}
+}
+
+// TestAnOpenListenerIsWarnedOf: nobody finds out by a stranger's requests that no key is asked for.
+func TestAnOpenListenerIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	check := func(listen, require, admin string, want ...string) {
+		t.Helper()
+		cfg := loopback()
+		cfg.Listen, cfg.Keys.Require, cfg.Admin = listen, require, admin
+		b := start(t, cfg)
+		var got []string
+		for _, l := range strings.Split(b.log.String(), "\n") {
+			if _, rest, ok := strings.Cut(l, `level=WARN msg="no key is asked for: whoever reaches this address may `); ok {
+				got = append(got, rest)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s, keys %s, admin %s: warned of %q, want %q", listen, require, admin, got, want)
+		}
+		b.end(t)
+	}
+	check("127.0.0.1:0", "auto", "127.0.0.1:0")
+	check("0.0.0.0:0", "auto", "127.0.0.1:0")
+	check("0.0.0.0:0", "never", "", `ask" address=0.0.0.0:0`)
+	check("127.0.0.1:0", "always", "0.0.0.0:0", `read the metrics" address=0.0.0.0:0`)
+	check("0.0.0.0:0", "never", "0.0.0.0:0", `ask" address=0.0.0.0:0`, `read the metrics" address=0.0.0.0:0`)
+}
+
+// TestTheLogTellsTheKernels in one line, and says the word once.
+func TestTheLogTellsTheKernels(t *testing.T) {
+	t.Parallel()
+	log := &safeBuffer{}
+	s, err := Open(loopback(), Options{Log: log, Kernels: "go"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop()
+	line, _, _ := strings.Cut(log.String(), "\n")
+	if !strings.Contains(line, `msg="engine started" chosen="kernels go: forced by WEIR_KERNELS`) || !strings.Contains(line, ", 2 threads") || strings.Count(line, "kernels") != 1 {
+		t.Errorf("the first line is %s", line)
 	}
 }
 

@@ -108,7 +108,7 @@ func TestMetricsStandWhereTheyAreAskedFor(t *testing.T) {
 	if r := admin.ask(t, "GET", "/metrics", ""); r.status != 200 || !strings.Contains(r.body, "weir_requests_total") {
 		t.Errorf("the admin listener gives %d %s", r.status, r.body)
 	}
-	for _, path := range []string{"/healthz", "/readyz"} {
+	for _, path := range []string{"/healthz", "/health", "/readyz"} {
 		if r := admin.ask(t, "GET", path, ""); r.status != 200 {
 			t.Errorf("the admin listener's %s gives %d", path, r.status)
 		}

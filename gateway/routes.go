@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 
@@ -43,6 +44,7 @@ func (s *Server) mainRoutes() []*route {
 		{"POST", "/detokenize", work | keyed, s.detokenize},
 		{"POST", "/apply-template", work | keyed, s.applyTemplate},
 		{"GET", "/healthz", probe, s.healthz},
+		{"GET", "/health", probe, s.healthz},
 		{"GET", "/readyz", probe, s.readyz},
 	}
 	if s.gatherer != nil && !s.cfg.AdminApart {
@@ -53,7 +55,7 @@ func (s *Server) mainRoutes() []*route {
 
 // adminRoutes are the admin listener's.
 func (s *Server) adminRoutes() []*route {
-	rows := []*route{{"GET", "/healthz", probe, s.healthz}, {"GET", "/readyz", probe, s.readyz}}
+	rows := []*route{{"GET", "/healthz", probe, s.healthz}, {"GET", "/health", probe, s.healthz}, {"GET", "/readyz", probe, s.readyz}}
 	if s.gatherer != nil {
 		rows = append(rows, &route{"GET", "/metrics", probe, s.tellMetrics()})
 	}
@@ -80,13 +82,20 @@ func (s *Server) newTable(rows []*route, with mark) *table {
 	return t
 }
 
-// ServeHTTP is part of http.Handler. A target that is no path, such as CONNECT's, is a miss, where the mux would answer in its own words.
+// ServeHTTP is part of http.Handler. A target that is no path, such as CONNECT's, or one that a shorter path is meant by, is a miss,
+// where the mux would answer in its own words.
 func (t *table) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !strings.HasPrefix(r.URL.Path, "/") || r.Method == http.MethodConnect {
+	if r.Method == http.MethodConnect || !clean(r.URL.Path) {
 		t.none(w, r)
 		return
 	}
 	t.mux.ServeHTTP(w, r)
+}
+
+// clean reports whether p is a path without empty parts, "." and "..". A slash at its end is a part of it.
+func clean(p string) bool {
+	short := path.Clean(p)
+	return strings.HasPrefix(p, "/") && (p == short || p == short+"/" && short != "/")
 }
 
 // miss answers what no row names: a browser's preflight, a wrong method, or a path that does not exist, with the nearest that does.
@@ -105,12 +114,15 @@ func (t *table) miss(_ context.Context, x *exchange) error {
 		x.refuse(http.StatusMethodNotAllowed, e)
 		return nil
 	}
-	return llm.Errorf(llm.NotFound, "There is no %s %s here; %s.", clip(x.r.Method), clip(x.r.URL.Path), t.suggest(x.r.URL.Path))
+	return llm.Errorf(llm.NotFound, "There is no %s %s here; %s", clip(x.r.Method), clip(x.r.URL.Path), t.suggest(x.r.URL.Path))
 }
 
 // methods lists what a path takes.
 func (t *table) methods(path string) []string {
 	var out []string
+	if !clean(path) {
+		return nil
+	}
 	for _, rt := range t.rows {
 		prefix, open := strings.CutSuffix(rt.path, "{id...}")
 		if rt.path != path && !(open && strings.HasPrefix(path, prefix)) {
@@ -140,7 +152,7 @@ func (t *table) suggest(path string) string {
 	for i, rt := range t.rows {
 		all[i] = rt.method + " " + rt.path
 	}
-	return "served are " + strings.Join(all, ", ")
+	return "served are " + strings.Join(all, ", ") + "."
 }
 
 // clip shortens what a client wrote to what a message can hold.

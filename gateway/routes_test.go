@@ -15,13 +15,17 @@ func TestUnknownPathsSuggest(t *testing.T) {
 	b := setup(t, Config{}, says("x"))
 	check := func(method, path string, words ...string) {
 		t.Helper()
-		b.ask(t, method, path, "").wants(t, 404, "not_found", words...)
+		r := b.ask(t, method, path, "")
+		r.wants(t, 404, "not_found", words...)
+		if m := r.err(t).Message; strings.HasSuffix(m, "?.") || !strings.HasSuffix(m, "?") && !strings.HasSuffix(m, ".") {
+			t.Errorf("the message ends oddly: %q", m)
+		}
 	}
 	check("POST", "/v1/chat/completion", "did you mean POST /v1/chat/completions?")
 	check("POST", "/chat/completions", "POST /v1/chat/completions?")
 	check("POST", "/v1/v1/chat/completions", "POST /v1/chat/completions?")
 	check("GET", "/v1/model", "GET /v1/models?")
-	check("GET", "/health", "GET /healthz?")
+	check("GET", "/healthy", "GET /healthz?")
 	check("POST", "/v1/tokenize", "POST /tokenize?")
 	check("GET", "/", "POST /v1/chat/completions", "GET /v1/models")
 	check("POST", "/v1/audio/transcriptions", "served are")
@@ -56,11 +60,11 @@ func TestWrongMethodsNameTheRight(t *testing.T) {
 	}
 }
 
-// TestOddTargetsGetErrorsInOurShape sends what clients do not: targets that are no paths.
+// TestOddTargetsGetErrorsInOurShape sends what clients do not: targets that are no paths, or not clean ones.
 func TestOddTargetsGetErrorsInOurShape(t *testing.T) {
 	t.Parallel()
 	b := setup(t, Config{}, says("x"))
-	for _, line := range []string{"CONNECT localhost:80 HTTP/1.1", "GET http://127.0.0.1/none HTTP/1.1", "POST /%2e%2e/x HTTP/1.1"} {
+	for _, line := range []string{"CONNECT localhost:80 HTTP/1.1", "GET http://127.0.0.1/none HTTP/1.1", "POST /%2e%2e/x HTTP/1.1", "GET /v1/models/../x HTTP/1.1", "GET //v1/models HTTP/1.1", "OPTIONS //v1/models HTTP/1.1"} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
@@ -71,10 +75,37 @@ func TestOddTargetsGetErrorsInOurShape(t *testing.T) {
 			t.Fatal(err)
 		}
 		text, _ := io.ReadAll(resp.Body)
-		if resp.StatusCode < 300 || resp.StatusCode > 399 {
-			reply{resp.StatusCode, resp.Header, string(text)}.wants(t, 404, "not_found")
+		reply{resp.StatusCode, resp.Header, string(text)}.wants(t, 404, "not_found")
+		if resp.Header.Get("X-Request-Id") == "" {
+			t.Errorf("%s: the answer has no name", line)
 		}
 		conn.Close()
+	}
+}
+
+// TestOnlyCleanPathsAreRoutes: what the mux would clean and redirect is a miss, with an account and the path that is meant.
+func TestOnlyCleanPathsAreRoutes(t *testing.T) {
+	t.Parallel()
+	b := setup(t, Config{}, says("x"))
+	b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	check := func(path string, words ...string) {
+		t.Helper()
+		before := strings.Count(b.access.String(), `"route":"none","status":404`)
+		b.ask(t, "GET", path, "").wants(t, 404, "not_found", words...)
+		waitFor(t, func() bool { return strings.Count(b.access.String(), `"route":"none","status":404`) == before+1 })
+	}
+	check("//v1/models", "did you mean GET /v1/models?")
+	check("//", "served are")
+	check("///", "served are")
+	check("/v1//models", "did you mean GET /v1/models?")
+	check("/v1/models/../models")
+	check("/v1/models/./m")
+	check("/v1/models//m")
+	check("/v1/models/%2e%2e/x")
+	for _, path := range []string{"/v1/models/", "/v1/models/m", "/v1/models/org%2Fname:v1", "/health", "/healthz"} {
+		if r := b.ask(t, "GET", path, ""); r.status != 200 {
+			t.Errorf("%s gives %d %s", path, r.status, r.body)
+		}
 	}
 }
 
