@@ -3,6 +3,7 @@ package app
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -132,7 +133,7 @@ func (b *bundle) stream(ctx context.Context, body string, began func()) (text, l
 			Choices []struct{ Delta struct{ Content string } }
 		}
 		if err := json.Unmarshal([]byte(data), &chunk); err != nil {
-			return text, last, err
+			return text, last, cmp.Or(lines.Err(), err) // the last line of a stream that was cut is half a one
 		}
 		for _, c := range chunk.Choices {
 			text += c.Delta.Content
