@@ -93,7 +93,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// oneOf is one request of a client; it gives whether the client left before the end, and how the request failed. Prompts differ in length and share beginnings, as those of one application do.
+// oneOf is one request of a client; it gives whether the client left before the end, and how the request failed. Prompts differ in
+// length and share beginnings, as those of one application do.
 func (b *bundle) oneOf(ctx context.Context, client, i int, leave bool, received *atomic.Int64) (left bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

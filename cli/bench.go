@@ -223,6 +223,9 @@ func (r *benchResult) alone(v float64) string {
 	if r.ReadPerToken < cacheBytes {
 		return "one answer; weights this small stay in the cache, so reading is no limit"
 	}
+	if v > r.limit() {
+		return fmt.Sprintf("one answer; more than the %s that the fastest reading allows, so reading was disturbed each time: measure again on a quiet machine", short(r.limit()))
+	}
 	return fmt.Sprintf("one answer; %.0f %% of the %s that the fastest reading allows", 100*v/r.limit(), short(r.limit()))
 }
 

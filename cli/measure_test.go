@@ -81,6 +81,23 @@ func TestFiguresTakeTheMedian(t *testing.T) {
 	check(2.5, 1, 2, 3, 100)
 }
 
+// TestBenchNeverClaimsMoreThanReadingAllows: a figure above the limit says that the limit is wrong.
+func TestBenchNeverClaimsMoreThanReadingAllows(t *testing.T) {
+	t.Parallel()
+	check := func(read int64, alone float64, want, not string) {
+		t.Helper()
+		r := &benchResult{ReadPerToken: read, Reading: figure{Rounds: []float64{4e9, 10e9, 6e9}}}
+		if got := r.alone(alone); !strings.Contains(got, want) || strings.Contains(got, not) {
+			t.Errorf("%v tokens a second of %d bytes: %q", alone, read, got)
+		}
+	}
+	const gigabyte = 1_000_000_000
+	check(gigabyte, 7.5, "75 % of the 10.0 that", "disturbed")
+	check(gigabyte, 10, "100 % of the 10.0 that", "disturbed")
+	check(gigabyte, 18.2, "more than the 10.0 that the fastest reading allows, so reading was disturbed", "%")
+	check(cacheBytes-1, 1e6, "reading is no limit", "disturbed")
+}
+
 func TestEvalScoresTheModel(t *testing.T) {
 	t.Parallel()
 	model := tiny(t)
