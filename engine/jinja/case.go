@@ -38,6 +38,9 @@ func newCases() cases {
 }
 
 func (c cases) upper(s string) string {
+	if isASCII(s) {
+		return strings.ToUpper(s)
+	}
 	var b strings.Builder
 	for _, r := range s {
 		if long, ok := c[r]; ok {
@@ -98,9 +101,23 @@ func caseIgnored(r rune) bool {
 		strings.ContainsRune("'.:\u00b7\u0387\u055f\u05f4\u2018\u2019\u2024\u2027\ufe13\ufe52\ufe55\uff07\uff0e\uff1a", r)
 }
 
-func isLower(r rune) bool { return unicode.In(r, unicode.Ll, unicode.Other_Lowercase) }
-func isUpper(r rune) bool { return unicode.In(r, unicode.Lu, unicode.Other_Uppercase) }
-func isCased(r rune) bool { return isLower(r) || isUpper(r) || unicode.Is(unicode.Lt, r) }
+func isLower(r rune) bool {
+	if r < 0x80 {
+		return 'a' <= r && r <= 'z'
+	}
+	return unicode.In(r, unicode.Ll, unicode.Other_Lowercase)
+}
+
+func isUpper(r rune) bool {
+	if r < 0x80 {
+		return 'A' <= r && r <= 'Z'
+	}
+	return unicode.In(r, unicode.Lu, unicode.Other_Uppercase)
+}
+
+func isCased(r rune) bool {
+	return isLower(r) || isUpper(r) || r >= 0x80 && unicode.Is(unicode.Lt, r)
+}
 
 // isDigitRune tells what Python's isdigit counts: decimal digits, and digits of a special form such as superscripts.
 func isDigitRune(r rune) bool {

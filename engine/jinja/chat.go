@@ -66,7 +66,7 @@ func addStrings(vars *Dict, from map[string]string) {
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		vars.Set(name, from[name])
+		vars.Set(name, strings.ToValidUTF8(from[name], "\ufffd"))
 	}
 }
 

@@ -124,6 +124,7 @@ func hashedAt(m *meter, v Value, depth int) any {
 func hashedTuple(m *meter, v *List, depth int) any {
 	w := writer{m: m}
 	for _, item := range v.Items {
+		m.spend(8) // for formatting it
 		part := hashedAt(m, item, depth+1)
 		text := fmt.Sprintf("%T %v", part, part)
 		w.put(fmt.Sprintf("%d %s ", len(text), text))

@@ -99,7 +99,7 @@ func textFilters() map[string]function {
 			v := a.take("trim", 0, "chars")
 			s := r.soft(x)
 			plain, _ := text(s)
-			out := trimmed(plain, v[0], true, true)
+			out := r.trimmed(plain, v[0], true, true)
 			if _, mark := s.(markup); mark {
 				return markup(out)
 			}
@@ -128,7 +128,9 @@ func textFilters() map[string]function {
 		"wordcount": func(r *rendering, x Value, a args) Value {
 			a.positional("wordcount", 0, 0)
 			words, inside := int64(0), false
-			for _, c := range str(&r.meter, x) {
+			s := str(&r.meter, x)
+			r.classify(s)
+			for _, c := range s {
 				if is := isWordChar(c); is != inside {
 					inside = is
 					if is {

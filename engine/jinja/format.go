@@ -163,6 +163,7 @@ func signOf(negative bool, o formatSpec) string {
 }
 
 func (r *rendering) formatInteger(n *big.Int, o formatSpec) string {
+	r.weigh(n)
 	if o.precision >= 0 {
 		fail(valueError, "Precision not allowed in integer format specifier")
 	}

@@ -16,6 +16,7 @@ func globals() map[string]Value {
 			if len(format) > formatMax {
 				fail(limitError, "strftime_now has a format of %d bytes; at most %d are taken", len(format), formatMax)
 			}
+			r.spend(16 * len(format)) // a directive can be a whole date
 			return r.fresh(strftime(r.now, format))
 		},
 		"lipsum": func(*rendering, args) Value {

@@ -48,8 +48,15 @@ func tests() map[string]function {
 	out["divisibleby"] = func(r *rendering, x Value, a args) Value {
 		return r.rest(x, a.take("divisibleby", 1, "num")[0], int64(0))
 	}
-	bare("lower", func(r *rendering, x Value) Value { return allCased(str(&r.meter, x), isLower) })
-	bare("upper", func(r *rendering, x Value) Value { return allCased(str(&r.meter, x), isUpper) })
+	cased := func(is func(c rune) bool) func(r *rendering, x Value) Value {
+		return func(r *rendering, x Value) Value {
+			s := str(&r.meter, x)
+			r.classify(s)
+			return allCased(s, is)
+		}
+	}
+	bare("lower", cased(isLower))
+	bare("upper", cased(isUpper))
 	bare("filter", func(r *rendering, x Value) Value { return r.named(r.lib.filters, x) })
 	bare("test", func(r *rendering, x Value) Value { return r.named(r.lib.tests, x) })
 	return out

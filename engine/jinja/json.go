@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // FromJSON reads a JSON text as Python's json.loads does: dicts keep their order, 1 and 1.0 stay apart, whole numbers have any
@@ -116,6 +117,7 @@ func (w *writer) json(v Value, o layout, depth int) {
 	case int64:
 		w.put(strconv.FormatInt(v, 10))
 	case *big.Int:
+		w.m.weigh(v)
 		w.put(bigText(v))
 	case float64:
 		w.put(jsonFloat(v))
@@ -189,41 +191,42 @@ func jsonFloat(v float64) string {
 	return floatRepr(v)
 }
 
+// jsonPiece is how much of a text is escaped before it is paid for, since escapes can be six times their character.
+const jsonPiece = 4096
+
 func (w *writer) jsonText(s string, ascii bool) {
-	var b strings.Builder
-	b.WriteByte('"')
+	piece := append(make([]byte, 0, min(len(s), jsonPiece)+16), '"')
 	for _, r := range s {
-		if b.Len() > 1<<12 { // paid for in pieces, since escapes can be six times their character
-			w.put(b.String())
-			b.Reset()
+		if len(piece) > jsonPiece {
+			w.put(string(piece))
+			piece = piece[:0]
 		}
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\r':
-			b.WriteString(`\r`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r == '\b':
-			b.WriteString(`\b`)
-		case r == '\f':
-			b.WriteString(`\f`)
-		case r < 0x20:
-			b.WriteString(`\u` + hex(r, 4))
-		case ascii && r >= 0x10000:
-			high, low := utf16.EncodeRune(r)
-			b.WriteString(`\u` + hex(high, 4) + `\u` + hex(low, 4))
-		case ascii && r >= 0x7f:
-			b.WriteString(`\u` + hex(r, 4))
-		default:
-			b.WriteRune(r)
-		}
+		piece = appendJSONRune(piece, r, ascii)
 	}
-	b.WriteByte('"')
-	w.put(b.String())
+	w.put(string(append(piece, '"')))
+}
+
+func appendJSONRune(b []byte, r rune, ascii bool) []byte {
+	switch {
+	case r == '"' || r == '\\':
+		return append(b, '\\', byte(r))
+	case r == '\n':
+		return append(b, `\n`...)
+	case r == '\r':
+		return append(b, `\r`...)
+	case r == '\t':
+		return append(b, `\t`...)
+	case r == '\b':
+		return append(b, `\b`...)
+	case r == '\f':
+		return append(b, `\f`...)
+	case ascii && r >= 0x10000:
+		high, low := utf16.EncodeRune(r)
+		return append(append(append(append(b, `\u`...), hex(high, 4)...), `\u`...), hex(low, 4)...)
+	case r < 0x20 || ascii && r >= 0x7f:
+		return append(append(b, `\u`...), hex(r, 4)...)
+	}
+	return utf8.AppendRune(b, r)
 }
 
 // toJSON is the filter tojson as transformers has it.

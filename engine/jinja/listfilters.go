@@ -270,8 +270,9 @@ func batch(r *rendering, x Value, a args) Value {
 			full := row
 			row = &List{}
 			if fill := or(v[1], nil); fill != nil {
-				for size := whole(v[0], "linecount"); len(full.Items) < size; {
-					r.grow(slotBytes)
+				size := whole(v[0], "linecount")
+				r.growTimes(slotBytes, max(0, size-len(full.Items)))
+				for len(full.Items) < size {
 					full.Items = append(full.Items, fill)
 				}
 			}
@@ -298,7 +299,7 @@ func slices3(r *rendering, x Value, a args) Value {
 				offset++
 			}
 			end := offset + (i+1)*(len(items)/n)
-			r.growTimes(slotBytes, end-start+1)
+			r.growTimes(slotBytes, objectBytes/slotBytes+end-start+1)
 			column := &List{Items: slices.Clone(items[start:end])}
 			if fill := or(v[1], nil); fill != nil && i >= len(items)%n {
 				column.Items = append(column.Items, fill)

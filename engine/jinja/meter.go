@@ -23,7 +23,7 @@ const (
 	rangeMax  = 100_000 // as Jinja's sandbox has it
 	intBits   = 1 << 14 // of a whole number; Python writes none above 4,300 digits, which are 14,285 bits
 	widthMax  = 1 << 20 // of a padded or formatted field
-	formatMax = 1 << 16 // bytes of a date's format
+	formatMax = 1 << 12 // bytes of a date's format
 	// waitingMax bounds the stack: expressions in expressions of macros in macros, and iterators that feed each other. Python
 	// ends at 1000 of its frames; one here takes up to a kilobyte.
 	waitingMax = 10_000
@@ -65,6 +65,15 @@ func (m *meter) spend(n int) {
 // look takes the steps for reading n bytes of text.
 func (m *meter) look(n int) { m.spend(1 + n/lookBytes) }
 
+// classify takes the steps for telling of what kind each character of s is.
+func (m *meter) classify(s string) {
+	if isASCII(s) {
+		m.spend(1 + len(s)/8)
+	} else {
+		m.spend(1 + len(s)/2)
+	}
+}
+
 // grow takes n bytes of memory before they are allocated, and the steps for filling them.
 func (m *meter) grow(n int) {
 	if n > m.bytes || n < 0 {
@@ -93,6 +102,8 @@ func (m *meter) weigh(v Value) {
 	case *List:
 		m.spend(1 + len(v.Items)/8)
 	case *big.Int:
-		m.spend(1 + v.BitLen()*v.BitLen()/(1<<16)) // products and quotients take the square
+		m.spend(1 + v.BitLen()*v.BitLen()/(1<<16)) // products, quotients and decimals take the square
+	default:
+		m.spend(1)
 	}
 }

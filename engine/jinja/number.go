@@ -203,7 +203,9 @@ func (r *rendering) operate(op string, a, b Value) Value {
 		}
 		r.weigh(a)
 		r.weigh(b)
-		return arithmetic(op, a, b)
+		out := arithmetic(op, a, b)
+		r.weigh(out) // powers are larger than what they are made of
+		return out
 	}
 	if _, ok := text(a); ok && op == "%" {
 		return r.percent(a, b)

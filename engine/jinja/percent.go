@@ -202,6 +202,7 @@ func (p *percenter) integer(v Value, verb byte, o formatSpec) string {
 		}
 		n = truncated(v.(float64))
 	}
+	p.r.weigh(n)
 	base, prefix := 10, ""
 	switch verb {
 	case 'o':

@@ -57,6 +57,7 @@ func (w *writer) repr(v Value, depth int) {
 	case int64:
 		w.put(strconv.FormatInt(v, 10))
 	case *big.Int:
+		w.m.weigh(v)
 		w.put(bigText(v))
 	case float64:
 		w.put(floatRepr(v))

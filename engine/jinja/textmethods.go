@@ -89,6 +89,7 @@ func mapped(name string, to func(r *rendering, s string) string) function {
 	return func(r *rendering, x Value, a args) Value {
 		a.positional(name, 0, 0)
 		s := mustText(x, "self")
+		r.classify(s)
 		if !isASCII(s) {
 			r.growTimes(4, len(s)) // its characters
 		}
@@ -97,9 +98,11 @@ func mapped(name string, to func(r *rendering, s string) string) function {
 }
 
 func about(name string, holds func(s string) bool) function {
-	return func(_ *rendering, x Value, a args) Value {
+	return func(r *rendering, x Value, a args) Value {
 		a.positional(name, 0, 0)
-		return holds(mustText(x, "self"))
+		s := mustText(x, "self")
+		r.classify(s)
+		return holds(s)
 	}
 }
 
@@ -196,17 +199,22 @@ func (c cases) swap(s string) string {
 }
 
 func trim(name string, left, right bool) function {
-	return func(_ *rendering, x Value, a args) Value {
-		return trimmed(mustText(x, "self"), a.positional(name, 0, 1)[0], left, right)
+	return func(r *rendering, x Value, a args) Value {
+		return r.trimmed(mustText(x, "self"), a.positional(name, 0, 1)[0], left, right)
 	}
 }
 
 // trimmed takes the characters of chars, or blanks where that is None or not given, from the ends of s.
-func trimmed(s string, chars Value, left, right bool) string {
+func (r *rendering) trimmed(s string, chars Value, left, right bool) string {
 	drop := isSpace
 	if given(chars) && chars != nil {
-		set := mustText(chars, "strip argument")
-		drop = func(r rune) bool { return strings.ContainsRune(set, r) }
+		plain := mustText(chars, "strip argument")
+		r.spend(len(plain))
+		set := map[rune]bool{}
+		for _, c := range plain {
+			set[c] = true
+		}
+		drop = func(c rune) bool { return set[c] }
 	}
 	if left {
 		s = strings.TrimLeftFunc(s, drop)
@@ -306,12 +314,16 @@ func splitLines(r *rendering, x Value, a args) Value {
 	return texts(r.lines(mustText(x, "self"), keep))
 }
 
+func endsLine(r rune) bool {
+	return '\n' <= r && r <= '\r' || 0x1c <= r && r <= 0x1e || r == 0x85 || r == 0x2028 || r == 0x2029
+}
+
 // lines cuts s where Python's splitlines cuts.
 func (r *rendering) lines(s string, keep bool) []string {
 	var out []string
 	for s != "" {
 		r.grow(partBytes)
-		at := strings.IndexFunc(s, func(r rune) bool { return strings.ContainsRune("\n\r\v\f\x1c\x1d\x1e\u0085\u2028\u2029", r) })
+		at := strings.IndexFunc(s, endsLine)
 		if at < 0 {
 			return append(out, s)
 		}

@@ -85,7 +85,7 @@ func affix(name string, has func(s, sub string) bool) function {
 			if !isText {
 				fail(typeError, "%s first arg must be str or a tuple of str, not %s", name, typeName(try))
 			}
-			r.spend(1)
+			r.look(len(sub))
 			if ok && has(part, sub) {
 				return true
 			}
