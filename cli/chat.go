@@ -58,6 +58,9 @@ func (c chatCommand) Run(call *call) error {
 	if err != nil {
 		return err
 	}
+	if !system.Models()[0].About.Chat {
+		return usageError{fmt.Errorf("model %q has no chat template, so there is no talking with it; `weir run` has it continue a text", model)}
+	}
 	t := &conversation{call: call, paint: paintFor(call.Out), runner: system.Runner(), model: model, flags: c.samplingFlags}
 	about := system.Models()[0].About
 	fmt.Fprintf(call.Out, "%s  %s\n%s\n\n", t.paint.bold(string(model)), t.paint.faint(aboutLine(about)), t.paint.faint("/help lists the commands; Ctrl-D ends."))
@@ -95,7 +98,8 @@ func (t *conversation) turn(line string) (end bool, err error) {
 		t.messages = t.messages[:max(0, len(t.messages)-2)]
 	case line == "/history":
 		for _, m := range t.messages {
-			fmt.Fprintf(t.call.Out, "%s %s\n", t.paint.faint(string(m.Role)+":"), m.Text())
+			fmt.Fprint(t.call.Out, t.paint.faint(string(m.Role)+":"), " ")
+			fmt.Fprintln(screen{t.call.Out}, m.Text())
 		}
 	case strings.HasPrefix(line, "/"):
 		fmt.Fprintf(t.call.Out, "%s is not a command\n%s\n", strings.Fields(line)[0], chatHelp)
@@ -149,6 +153,14 @@ func (s screen) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// shown is f for a model's text: a person's terminal is kept from it, a file or a pipe gets every byte.
+func shown(f *os.File) io.Writer {
+	if isTerminal(f) {
+		return screen{f}
+	}
+	return f
 }
 
 // lineReader reads lines: with editing and history where a person types, plainly where a pipe does.

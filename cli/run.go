@@ -51,7 +51,9 @@ func (runCommand) Help() string {
   weir run What is 17 + 25?
   echo "Sort 9 4 7" | weir run
   weir run --model my=model.gguf --temperature 0.7 --seed 1 "Write a haiku about rivers" > haiku.txt
-  git diff | weir run --model my=model.gguf --system "Write a commit subject for this diff"`
+  git diff | weir run --model my=model.gguf --system "Write a commit subject for this diff"
+
+A model without a chat template continues the prompt: weir run --model base.gguf "Once upon a"`
 }
 
 // Run answers one prompt.
@@ -85,6 +87,12 @@ func (c runCommand) Run(call *call) error {
 	ctx, stop := untilSignal()
 	defer stop()
 	req := c.request(model, []llm.Message{llm.TextMessage(llm.RoleUser, prompt)})
+	if !system.Models()[0].About.Chat { // a base model: it continues the text
+		if c.System != "" {
+			return usageError{fmt.Errorf("--system %.40q: model %q has no chat template, so it takes no system message and continues the prompt; put the text before the prompt", c.System, model)}
+		}
+		req.Task, req.Messages, req.Prompts = llm.Completion, nil, []llm.Prompt{{Text: prompt}}
+	}
 	if c.JSON {
 		return c.answerJSON(ctx, call, system.Runner(), req)
 	}

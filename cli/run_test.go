@@ -49,6 +49,21 @@ func TestRunPrintsJSON(t *testing.T) {
 	}
 }
 
+// A base model, whose file has no chat template, continues the prompt.
+func TestRunContinuesWithABaseModel(t *testing.T) {
+	t.Parallel()
+	path := testdata.Path(t, "models/stories260K-Q4_0.gguf")
+	if text := weir(t, "", "run", "-m", path, "--max-tokens", "12", "Once upon a").ok(t); !strings.HasPrefix(text, " time") {
+		t.Errorf("it continues with %q", text)
+	}
+	r := decode[runResult](t, weir(t, "Once upon a", "run", "--json", "-m", path, "--max-tokens", "12").ok(t))
+	if !strings.HasPrefix(r.Text, " time") || r.CompletionTokens != 12 || r.FinishReason != "length" {
+		t.Errorf("%+v", r)
+	}
+	weir(t, "", "run", "-m", path, "--system", "Be brief.", "Once").fails(t, exitUsage, `--system "Be brief."`, "no chat template")
+	weir(t, "hello\n", "chat", "-m", path).fails(t, exitUsage, "no chat template", "weir run")
+}
+
 func TestRunRefusals(t *testing.T) {
 	t.Parallel()
 	path := tiny(t)

@@ -30,6 +30,7 @@ type About struct {
 	Quantization  string // the main tensor type, such as Q8_0
 	ContextLength int    // tokens of prompt and answer together
 	Bytes         int64  // of its weights in memory
+	Chat          bool   // its file has a chat template; without one it takes no messages and continues texts only
 }
 
 // modelsMax bounds a snapshot. Far above what one process can serve, and low enough that a listing stays a small answer.

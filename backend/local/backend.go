@@ -200,5 +200,5 @@ func (b *Backend) Stats() engine.Stats { return b.engine.Stats() }
 // About tells what is known of the model's file.
 func (b *Backend) About() registry.About {
 	s := b.model.Spec()
-	return registry.About{Architecture: s.Arch, Parameters: s.Parameters, Quantization: s.Quantisation(), ContextLength: b.context, Bytes: s.Bytes}
+	return registry.About{Architecture: s.Arch, Parameters: s.Parameters, Quantization: s.Quantisation(), ContextLength: b.context, Bytes: s.Bytes, Chat: b.template != nil}
 }

@@ -140,8 +140,13 @@ func TestASequenceOfFullLengthAlwaysFits(t *testing.T) {
 
 func TestAbout(t *testing.T) {
 	t.Parallel()
+	base := tiny(t)
+	delete(base.Meta, "tokenizer.chat_template")
+	if serving(t, base, Config{}).About().Chat {
+		t.Error("a model without a chat template takes chats")
+	}
 	a := serving(t, tiny(t), Config{}).About()
-	if a.Architecture != "llama" || a.Parameters != 94528 || a.Quantization != "Q8_0" || a.Bytes <= 94528 || a.Bytes > 2*94528 {
+	if !a.Chat || a.Architecture != "llama" || a.Parameters != 94528 || a.Quantization != "Q8_0" || a.Bytes <= 94528 || a.Bytes > 2*94528 {
 		t.Errorf("about: %+v", a)
 	}
 }

@@ -110,7 +110,7 @@ func (b *Backend) plainPrompt(ctx context.Context, p llm.Prompt) (*prompt, error
 // Render gives the prompt that the chat template makes of req's messages.
 func (b *Backend) Render(req *llm.Request) (string, error) {
 	if b.template == nil {
-		return "", llm.InvalidField("messages", "this model's file has no chat template, so it takes no messages; use /v1/completions")
+		return "", llm.InvalidField("messages", "this model's file has no chat template, so it takes no messages; send a text as the prompt of /v1/completions, which it continues")
 	}
 	messages := make([]json.RawMessage, len(req.Messages))
 	for i, m := range req.Messages {

@@ -109,7 +109,7 @@ func TestTemplatesRefuse(t *testing.T) {
 			t.Errorf("template %q: error %v; it must mention %q", source, a.err, want)
 		}
 	}
-	check("", "no chat template")
+	check("", "no chat template, so it takes no messages; send a text as the prompt of /v1/completions")
 	check("{{ raise_exception('Only odd turns') }}", "Only odd turns")
 	check("{{ messages[0].content + 3 }}", "cannot render")
 	check("{# nothing #}", "empty prompt")
