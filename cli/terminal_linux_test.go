@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -217,6 +218,40 @@ func TestRunCtrlCEndsTheProgram(t *testing.T) {
 	c.wait("    ")
 	c.press(keyC)
 	c.end(exitInterrupted)
+}
+
+// TestRunKeepsControlCharactersFromATerminal draws from random weights, whose vocabulary has all bytes.
+func TestRunKeepsControlCharactersFromATerminal(t *testing.T) {
+	t.Parallel()
+	args := []string{"run", "-m", tiny(t), "--temperature", "2", "--seed", "1", "--max-tokens", "300", "hi"}
+	control := func(r rune) bool { return unicode.IsControl(r) && r != '\r' && r != '\n' && r != '\t' }
+	piped := weir(t, "", args...).ok(t)
+	if !strings.ContainsFunc(piped, control) {
+		t.Fatalf("the answer has no control characters, and this test shows nothing: %q", piped)
+	}
+	c := newConsole(t, nil, args...)
+	c.end(0)
+	want := strings.Map(func(r rune) rune {
+		if control(r) || r == '\r' {
+			return -1
+		}
+		return r
+	}, piped)
+	c.wait(strings.ReplaceAll(want, "\n", "\r\n"))
+	if shown, _ := c.shown(); strings.ContainsFunc(shown, control) {
+		t.Errorf("the terminal shows %q", shown)
+	}
+	c = newConsole(t, nil, "chat", "-m", "my="+args[2], "--temperature", "2", "--seed", "1", "--max-tokens", "300")
+	c.wait(prompt)
+	c.press("hi\r")
+	c.wait(prompt)
+	c.press("/history\r")
+	c.wait("assistant:\x1b[0m")
+	if history := strings.TrimSuffix(c.wait(prompt), "\x1b[?2004h"); strings.ContainsFunc(history, control) {
+		t.Errorf("/history shows %q", history)
+	}
+	c.press(keyD)
+	c.end(0)
 }
 
 func TestRunAsksForAPromptOnATerminal(t *testing.T) {
