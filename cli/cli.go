@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/weir-ai/weir/config"
+	"github.com/weir-ai/weir/llm"
 )
 
 // Streams are the program's three files.
@@ -128,6 +129,10 @@ func fail(w io.Writer, err error) int {
 			fmt.Fprintln(w, "Run `weir --help`, or `weir COMMAND --help` for examples.")
 		}
 		return exitUsage
+	}
+	if e := (*llm.Error)(nil); errors.As(err, &e) && e.Message != "" { // it says all, and its cause says it again in the engine's words
+		fmt.Fprintf(w, "weir: %s\n", e.Public())
+		return exitFailed
 	}
 	fmt.Fprintf(w, "weir: %v\n", err)
 	return exitFailed

@@ -27,6 +27,9 @@ type samplingFlags struct {
 func (f samplingFlags) request(model llm.ModelID, messages []llm.Message) *llm.Request {
 	r := &llm.Request{Model: model, Task: llm.Chat, Messages: messages, N: 1, Stream: true, Sampling: llm.NewSampling(), Report: llm.NewReport(), Arrived: time.Now()}
 	r.Sampling.Temperature, r.Sampling.TopP, r.Sampling.Seed = f.Temperature, f.TopP, f.Seed
+	if f.TopP == 0 { // as over HTTP: the likeliest token alone
+		r.Sampling.TopP = llm.TopPLeast
+	}
 	r.Limits = llm.Limits{MaxTokens: f.MaxTokens, Stop: f.Stop}
 	if f.System != "" {
 		r.Messages = append([]llm.Message{llm.TextMessage(llm.RoleSystem, f.System)}, messages...)

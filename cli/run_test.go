@@ -25,6 +25,10 @@ func TestRunAnswersFromArgumentsAndStandardInput(t *testing.T) {
 	if a, b, c := drawn("1"), drawn("1"), drawn("2"); a != b || a == c {
 		t.Errorf("seeds 1, 1 and 2 draw %q, %q and %q", a, b, c)
 	}
+	greedy := weir(t, "", "run", "--max-tokens", "20", "hi").ok(t)
+	if zero := weir(t, "", "run", "--temperature", "3", "--top-p", "0", "--max-tokens", "20", "--seed", "2", "hi").ok(t); zero != greedy {
+		t.Errorf("with --top-p 0 %q, greedy %q", zero, greedy)
+	}
 	// A stop string ends the answer and is no part of it.
 	word := answer[len(answer)/2 : len(answer)-1]
 	if cut := weir(t, "", "run", "--stop", word, "What is 17 + 25?").ok(t); strings.TrimSuffix(cut, "\n") != answer[:strings.Index(answer, word)] {
@@ -79,6 +83,12 @@ func TestRunRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	weir(t, "", "run", "-m", broken, "hi").fails(t, exitFailed, "broken")
+	// What the answer's error says is said once.
+	r := weir(t, "", "run", "-m", path, "--top-p", "5", "hi")
+	if r.fails(t, exitFailed, "weir: top_p is 5; it must lie in"); strings.Count(r.err, "is 5") != 1 || strings.Contains(r.err, "engine") {
+		t.Errorf("standard error is %q", r.err)
+	}
+	weir(t, "", "run", "-m", path, "--top-p=-1", "hi").fails(t, exitFailed, "top_p is -1")
 	// Longer than the context: the answer's own error reaches the user.
 	weir(t, strings.Repeat("word ", 400), "run", "-m", path, "--context", "64").fails(t, exitFailed, "64 tokens")
 	weir(t, strings.Repeat("a", promptMax+1), "run", "-m", path).fails(t, exitUsage, "more than")

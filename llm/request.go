@@ -189,6 +189,9 @@ type Sampling struct {
 	Seed        *int64              // nil: a fresh one for each request
 }
 
+// TopPLeast stands for a top_p of 0, which OpenAI takes: the one likeliest token and no other.
+const TopPLeast = 1e-6
+
 // NewSampling is what OpenAI's API does when nothing is said: temperature 1, nothing cut off, nothing penalised.
 func NewSampling() Sampling { return Sampling{Temperature: 1, TopP: 1, Repetition: 1} }
 

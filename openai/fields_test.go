@@ -132,7 +132,7 @@ func (tr *trials) common() {
 	tr.honour(`"temperature":0`, seen, sampling(func(s *llm.Sampling) { s.Temperature = 0 }))
 	tr.honour(`"temperature":2.0`, seen, sampling(func(s *llm.Sampling) { s.Temperature = 2 }))
 	tr.honour(`"top_p":0.9`, seen, sampling(func(s *llm.Sampling) { s.TopP = 0.9 }))
-	tr.honour(`"top_p":0`, seen, sampling(func(s *llm.Sampling) { s.TopP = topPLeast }))
+	tr.honour(`"top_p":0`, seen, sampling(func(s *llm.Sampling) { s.TopP = llm.TopPLeast }))
 	tr.honour(`"top_k":40`, seen, sampling(func(s *llm.Sampling) { s.TopK = 40 }))
 	tr.honour(`"top_k":-1`, seen, sampling(func(s *llm.Sampling) {}))
 	tr.honour(`"top_k":0`, seen, sampling(func(s *llm.Sampling) {}))

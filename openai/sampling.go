@@ -29,8 +29,6 @@ const (
 	metadataMax      = 16
 	metadataKeyMax   = 4 * 64
 	metadataValueMax = 4 * 512
-	// topPLeast stands for a top_p of 0, which OpenAI takes: the one likeliest token and no other.
-	topPLeast = 1e-6
 )
 
 // number honours a field that is one number.
@@ -82,7 +80,7 @@ func common(rows ...field) []field {
 	return append([]field{
 		honoured("model", readModel),
 		number("temperature", 0, 2, func(r *llm.Request, f float64) { r.Sampling.Temperature = f }),
-		number("top_p", 0, 1, func(r *llm.Request, f float64) { r.Sampling.TopP = max(f, topPLeast) }),
+		number("top_p", 0, 1, func(r *llm.Request, f float64) { r.Sampling.TopP = max(f, llm.TopPLeast) }),
 		whole("top_k", -1, math.MaxInt32, func(d *decoder, n int64) { d.req.Sampling.TopK = int(max(n, 0)) }),
 		number("min_p", 0, 1, func(r *llm.Request, f float64) { r.Sampling.MinP = f }),
 		number("presence_penalty", -2, 2, func(r *llm.Request, f float64) { r.Sampling.Presence = f }),
