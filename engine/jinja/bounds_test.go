@@ -76,12 +76,13 @@ func TestBoundsOfText(t *testing.T) {
 	check("filters", depthMax-1, func(n int) string { return "{{ 1" + strings.Repeat("|string", n) + " }}" })
 	check("attributes", depthMax-2, func(n int) string { return "{{ 1 if 1 else x" + strings.Repeat(".y", n) + " }}" })
 	check("subscripts", depthMax-2, func(n int) string { return "{{ 1 if 1 else x" + strings.Repeat("[0]", n) + " }}" })
-	check("names in branches", 1000, func(n int) string {
+	const ifs = 349 // each copies the names for its three branches
+	check("names in branches", branchMax/(3*ifs), func(n int) string {
 		var b strings.Builder
 		for i := range n {
 			fmt.Fprintf(&b, "{%% set a%d = 1 %%}", i)
 		}
-		for range branchMax / 3 / 1000 {
+		for range ifs {
 			b.WriteString("{% if 1 %}{% endif %}")
 		}
 		return b.String()

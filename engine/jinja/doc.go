@@ -3,13 +3,15 @@
 // escapes, and an environment that templates cannot change. Why our own: of the Go modules that can be had, the best renders 95 of
 // 173 real templates as Python does, and a template that renders almost right makes a model silently worse.
 //
-// The grammar and its meaning are those of Jinja 3.1 (jinja.palletsprojects.com, and its lexer, parser and runtime); what chat
-// templates see follows transformers' chat_template_utils. Whatever a template says that is not supported is an error when it is
-// parsed.
+// The grammar and its meaning are those of Jinja 3.1 (jinja.palletsprojects.com, and its lexer, parser, compiler and runtime) in
+// ImmutableSandboxedEnvironment with break, continue and generation blocks; what chat templates see follows transformers 5. What is
+// not made: templates that use others (include, import, extends, block), autoescape, six filters that no prompt needs
+// (unsupportedFilters), named character escapes, complex numbers, bytes, and operators on dict views. Tags, filters and escapes are
+// refused when a template is parsed; a method that str has in Python and not here fails when it is called.
 //
-// A Template is immutable and safe for concurrent use; rendering runs on the caller's goroutine, bounded in steps, depth and
-// output, and reads nothing but what it is given. Inside the package a failure travels as a panic of *Error and is returned by
-// Parse and Render; no other panic is caught.
+// A Template is immutable and safe for concurrent use; rendering runs on the caller's goroutine, starts no other, holds no lock,
+// and reads nothing but what it is given. It is bounded in steps, memory and depth (meter.go), whatever the template says. Inside
+// the package a failure travels as a panic of *Error or *RaiseError and is returned by Parse and Chat; no other panic is caught.
 package jinja
 
 import "fmt"

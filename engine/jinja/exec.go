@@ -119,8 +119,9 @@ func (s *withBlock) exec(f *frame) signal {
 }
 
 func (s *callBlock) exec(f *frame) signal {
-	if s.invoke == nil {
-		return f.inner(&s.body).run(s.body.stmts)
+	if s.invoke == nil { // a generation block, which is a call of its own body
+		f.print(str(&f.r.meter, (&macro{&s.signature, f.scope}).call(f.r, args{})))
+		return goOn
 	}
 	fn := f.eval(s.invoke.x)
 	a := s.invoke.arguments.eval(f)

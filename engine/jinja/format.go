@@ -177,6 +177,9 @@ func (r *rendering) formatInteger(n *big.Int, o formatSpec) string {
 	case 'x', 'X':
 		base, prefix = 16, "0"+string(o.verb)
 	case 'c':
+		if o.group != "" {
+			fail(valueError, "Cannot specify '%s' with 'c'.", o.group)
+		}
 		if !n.IsInt64() || n.Int64() < 0 || n.Int64() > utf8.MaxRune {
 			fail(overflowError, "%%c arg not in range(0x110000)")
 		}

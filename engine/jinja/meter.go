@@ -4,10 +4,10 @@ import "math/big"
 
 // The bounds of a template's text. Python's own recursion limit refuses what nests as deep as these, or less deep.
 const (
-	sourceMax = 256 << 10 // bytes of a template; the longest of known models has about 30,000
+	sourceMax = 256 << 10 // bytes of a template; the longest of a hundred real ones has 17,000
 	nestMax   = 100       // statements in statements, and brackets in brackets
 	depthMax  = 1000      // expressions in expressions; a chain of a + b + c nests once a link
-	branchMax = 5 << 20   // names that the branches of all ifs know, together
+	branchMax = 1 << 20   // names that the branches of all ifs know, together; real templates have some thousand
 )
 
 // The bounds of one rendering. They are far above what chats need and end a hostile template within about a second.
@@ -17,7 +17,9 @@ const (
 	// for each, more would let a template hold a core for longer.
 	stepsMax = 10_000_000
 	// bytesMax bounds what all made values take together, most of it garbage soon. The largest body is 32 MB, of which a template
-	// makes a handful of copies; less than eight times that would refuse it, more would be memory that one request can hold.
+	// makes a handful of copies; less than eight times that would refuse it, more would be memory that one request can hold. A
+	// template that gathers its text in a variable copies it once a message: that is refused from half a megabyte in a thousand
+	// messages on.
 	bytesMax  = 256 << 20
 	callsMax  = 200     // macros and recursive loops inside each other; Python ends at 197
 	rangeMax  = 100_000 // as Jinja's sandbox has it

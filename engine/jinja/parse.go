@@ -313,6 +313,9 @@ func (p *parser) callBlock(here at) stmt {
 	if !ok {
 		failAt(here.line, syntaxError, "expected call")
 	}
+	if slices.Contains(invoke.names, "caller") {
+		failAt(here.line, syntaxError, "keyword argument repeated: caller")
+	}
 	n.invoke = invoke
 	p.alone(func() { n.body.stmts, _ = p.body("endcall") })
 	return n

@@ -185,8 +185,11 @@ func (c cases) capitalize(s string) string {
 
 func (c cases) swap(s string) string {
 	var b strings.Builder
-	for _, r := range s {
+	chars := []rune(s)
+	for i, r := range chars {
 		switch {
+		case r == 'Σ' && endsWord(chars, i):
+			b.WriteRune('ς')
 		case isUpper(r):
 			b.WriteString(lower(string(r)))
 		case isLower(r):

@@ -620,6 +620,52 @@ people | groupby(attribute='age') | list | length
 nums | max - nums | min
 0 or none or undefinedx or 'end'
 big | string | length, -big
+'{:f} {:F} {:E} {:%} {:6}| {:06.1f} {:+}'.format('inf' | float, 'nan' | float, '-inf' | float, 'nan' | float, 'inf' | float, '-inf' | float, 'inf' | float)
+'%f %5.1f %d' % ('inf' | float, 'nan' | float, 1.9)
+'%d' % ('inf' | float)
+'%d' % ('nan' | float)
+'nan' | float | tojson, 'inf' | float | tojson, ['-inf' | float] | tojson, 'nan' | float == 'nan' | float, 1 < 'nan' | float, 'nan' | float | round(2), 'inf' | float // 1, 'inf' | float % 2
+'nan' | float | round(0, 'ceil')
+'inf' | float | round
+big > 'inf' | float, 'inf' | float > big, '-inf' | float < 5, 5 > '-inf' | float
+'{:,}'.format('a')
+'{:#}'.format('a')
+'{:=5}'.format('a')
+'{: }'.format('a')
+'{:.}'.format(1.5)
+'{:c}'.format(-1)
+'{:,c}'.format(65)
+'{:,n}'.format(65)
+'{:é^7}'.format('x'), '{:<<5}'.format('x'), '{:>>5}'.format(1), '{:}'.format(1), '{!s:>4}'.format(1), '{0!r:>6}'.format('a'), '{:^5}|{:^6}|'.format(1, 1), '{:_}'.format(12345.678), '{:_b}'.format(255), '{:,.0f}'.format(1e9), '{:.3e}'.format(123456), '{:G}'.format(1e-10), '{:#x}'.format(-255), '{:#o}'.format(8), '{:08b}'.format(5), '{:+.2%}'.format(0.5), '{:#g}'.format(1.0), '{:#e}'.format(1.0), '{:#.0e}'.format(1.0), '{:.0%}'.format(0.125), '{:e}'.format(123456789), '{:g}'.format(0.0001), '{:g}'.format(0.00001), '{:.17g}'.format(0.1), '{:.0f}'.format(-0.4), '{:n}'.format(1234567), '{: .2f}'.format(1.5), '{:09.2f}'.format(-1.5), '{:X}'.format(48879)
+'{a.b.c[0]} {a[b]}'.format(a={'b': {'c': [7]}})
+'{a[0]}'.format(a=nums), '{a[-1]}'.format(a={'-1': 5}), '{0.x}'.format({'x': 1}), '{[0]}'.format(nums) is defined
+'{a..b}'.format(a=1)
+'{a[b}'.format(a=1)
+'{a]}'.format(a=1)
+range(5).index(3), range(5).count(3), range(5).index, range(3) is string, range(0, 6, 2)[::-1] | list, range(2, 5)[-1:] | list
+1 if {}.keys() else 2, 1 if {'a': 1}.items() else 2, 1 if range(0) else 2, 1 if range(1) else 2, 1 if big else 2, 1 if 0.0 else 2, 1 if '' | safe else 2, 1 if 'a' | safe else 2, 1 if namespace() else 2, 1 if range else 2, 1 if (nums | map('string')) else 2, 1 if -0.0 else 2, 1 if () else 2, 1 if (0,) else 2, 1 if 0 * big else 2
+'ΑΣ\'Σ' | lower, 'Σ' | lower, 'ΑΣ.' | lower, 'ΑΣ\u0301 Β' | lower, 'ΑΣΑ' | capitalize, 'ΌΣΟΣ' | title, 'aΣ' .title(), 'ΣΑΣ'.swapcase()
+{'a': 1}.items() == {'a': 1}.items(), {'a': 1}.items() == {'a': 2}.items(), {'a': 1}.values() == {'a': 1}.values(), {'a': 1}.keys() == ['a'], range(3) == [0, 1, 2], range(0, 4, 2) == range(0, 3, 2), namespace() == namespace(), s.upper == 1, none in [undefinedx], undefinedx in [none], undefinedx in [undefinedy]
+big is sameas big, (big + 0) == big, big in [big], {big: 1}[big], {1e20: 2}[10 ** 20], {(1, 'a'): 3}[(1, 'a')], {(1.0, 2): 4}[(1, 2)], {none: 5}[none], {undefinedx: 6}[undefinedx], {1.5: 7}[1.5], {'a' | safe: 8}['a'], {true: 9}[1]
+{(1, [2]): 3}
+'a' in {(1, 2): 3}, (1, 2) in {(1, 2): 3}, 1 in {1.0: 2}.keys(), 2 in {'a': 2}.values()
+[1] in {1: 2}.keys()
+'abc' | replace('', ''), 'aaa' | replace('a', ''), 'x' | replace('x', 'xx') | replace('x', 'y', 0)
+'a,b;c' | urlencode, '/?&=' | urlencode, {'k': none} | urlencode, [1] is iterable
+[1] | urlencode
+'abc' | filesizeformat
+none | filesizeformat
+undefinedx | filesizeformat
+1e5 | filesizeformat, 999 | filesizeformat, 1000 | filesizeformat, 1024 | filesizeformat(binary=true), 1e26 | filesizeformat
+'1_000.5' | float, '１２' | int, '1２' | float, '0b12' | int(7, 2), '0B1' | int(7, 2), ' 0x1F ' | int(7, 16), '' | int(1, 16), '+' | int(1), 'z' | int(base=36), '1' | int(base=1), '0_0' | int, '_1' | int(5), '1_' | int(5), '00' | int(base=0), '01' | int(4, 0)
+nums | batch(linecount=2, fill_with=none) | list, nums | slice(slices=2, fill_with='f') | list, nums | batch(true) | list, nums | batch(2.0) | list
+nums | batch('a') | list
+nums | slice('a') | list
+nums | batch | list
+'a b' | title, 'A.B' | title, '1a' | title, ' a' | title, '' | title, '' | capitalize, 'éa' | capitalize, '\n\ta' | title
+(1, 2) | sort(reverse=true), {'b': 1, 'a': 2} | sort, 'bca' | sort, 'bca' | max, {'b': 1} | first, {'b': 1} | max, [(2, 'a'), (1, 'b')] | sort, [(2, 'a'), (1, 'b')] | max, people | min(attribute='age') | attr('name') is defined
+[{'a': none}, {'a': 1}] | sort(attribute='a')
+[1, 'a', 2] | unique | list, 'aAb' | unique | join, 'aAb' | unique(case_sensitive=true) | join
 'end'
 '''
 
@@ -941,7 +987,7 @@ TEMPLATES = [
     "{{ super() }}",
     "{% set range = 5 %}{{ range }}",
     "{% macro range() %}mine{% endmacro %}{{ range() }}",
-    "{{ dict }}{{ dict is mapping }}" if False else "{{ dict is mapping }}",
+    "{{ dict is mapping }}",
     "{% set x = {'a': 1, **{}} %}",
     "{{ s\n  | upper\n  | lower }}",
     "{{\n[\n1,\n2\n]\n}}",
@@ -1024,7 +1070,50 @@ TEMPLATES = [
     "{% set \u00b2 = 1 %}",
     "{{ \u2028 }}",
     "{{ 1\u00a0+\u00a02 }}",
-    "{% include 'x' %}" if False else "{% for x in nums %}{{ loop.length - loop.index }}{% endfor %}",
+    "{% for x in nums %}{{ loop.length - loop.index }}{% endfor %}",
+]
+
+TEMPLATES += [
+    "{% for x in nums %}{% for y, l in loop %}{{ y }}{{ l.index }} {% endfor %}{% endfor %}",
+    "{% for x in nums %}{{ loop is iterable }}{{ loop is sequence }}{{ loop is callable }}{{ loop is mapping }}{% endfor %}",
+    "{% macro f() %}{% set caller = 1 %}{{ caller }}{% endmacro %}{{ f() }}",
+    "{% macro f() %}{% for caller in nums %}{{ caller }}{% endfor %}{% endmacro %}{{ f() }}",
+    "{% macro f() %}{% if yes %}{{ kwargs }}{% elif varargs %}{% else %}{% endif %}{% endmacro %}{{ f(1, a=2) }}",
+    "{% macro f() %}{% for x in varargs if x %}{{ x }}{% else %}{{ kwargs }}{% endfor %}{% endmacro %}{{ f(1, 0, 2) }}{{ f(a=1) }}",
+    "{% macro f() %}{% with v = varargs %}{{ v }}{% endwith %}{% endmacro %}{{ f(1) }}",
+    "{% macro f() %}{% set v %}{{ varargs | join }}{% endset %}{{ v }}{% filter upper %}{{ kwargs }}{% endfilter %}{% endmacro %}{{ f(1, 2, a='b') }}",
+    "{% macro f() %}{% set v | replace('a', varargs[0]) %}banana{% endset %}{{ v }}{% endmacro %}{{ f('o') }}",
+    "{% macro f() %}{% macro g(x=varargs) %}{{ x }}{% endmacro %}{{ g() }}{% endmacro %}{{ f(1) }}",
+    "{% macro f() %}{% macro g() %}{{ varargs }}{% endmacro %}{{ g(2) }}{{ varargs }}{% endmacro %}{{ f(1) }}",
+    "{% macro f() %}{% call(x) g() %}{{ x }}{{ kwargs }}{% endcall %}{% endmacro %}{% macro g() %}{{ caller(7, k=8) }}{% endmacro %}{{ f(a=1) }}",
+    "{% macro f() %}{% generation %}{{ varargs }}{% endgeneration %}{% endmacro %}{{ f(1) }}",
+    "{% macro f() %}{% set ns.v = varargs %}{% endmacro %}{% set ns = namespace() %}{{ f(1) }}{{ ns.v }}",
+    "{% macro f() %}{% set a, varargs = varargs, 1 %}{{ a }}{{ varargs }}{% endmacro %}{{ f(1) }}",
+    "{% for a, (b, c) in [(1, (2, 3))] %}{% macro f() %}{{ a }}{{ b }}{{ c }}{% endmacro %}{{ f() }}{% endfor %}",
+    "{% for a, b in [(1, 2)] if a < b %}{% set a = 5 %}{{ a }}{{ b }}{% endfor %}",
+    "{% with (a, (b, c)) = (1, (2, 3)) %}{% macro f() %}{{ a }}{{ c }}{% endmacro %}{{ f() }}{% endwith %}",
+    "{% set ns = namespace(f=none) %}{% macro g() %}g{{ s }}{% endmacro %}{% set ns.f = g %}{{ ns.f() }}",
+    "{% macro f(a, b='x') %}{{ a }}{{ b }}{% endmacro %}{{ f(*[1, 2]) }}{{ f(**{'a': 3}) }}{{ f(*[4], **{'b': 5}) }}",
+    "{% macro f(a) %}{{ a }}{% endmacro %}{{ f(1, **{'a': 2}) }}",
+    "{% macro f() %}{{ kwargs.keys() | list }}{{ kwargs | items | list }}{% endmacro %}{{ f(b=1, a=2) }}",
+    "{% macro f() %}{% endmacro %}{% call f(caller=1) %}{% endcall %}",
+    "{{ cycler(1, 2).pos }}{{ cycler(1, 2)['items'] }}{% set c = cycler(1) %}{{ c.next() }}{{ c.next() }}",
+    "{{ joiner(sep='|') is callable }}{{ joiner(1)() }}",
+    "{{ cycler(a=1) }}",
+    "{% set t = (1, 2) %}{% set a, b = t %}{{ a }}{{ b }}{% set c, d = 'xy' %}{{ c }}{{ d }}{% set e, f = {'k': 1, 'l': 2} %}{{ e }}{{ f }}",
+    "{% set a, b = none %}",
+    "{% set a, b = undefinedx %}",
+    "{% for x in [[1, 2], [3, 4]] recursive %}{% if x is iterable %}({{ loop(x) }}){% else %}{{ x }}{% endif %}{% endfor %}",
+    "{% for k, v in nest.a.items() recursive %}{{ k }}{{ loop.depth }}{% endfor %}",
+    "{% if s is defined and s is string and s | length > 3 and not s.startswith('x') %}ok{% endif %}",
+    "{% set x = s if s is defined else 'd' %}{{ x }}{% set y = zz if zz is defined else 'd' %}{{ y }}",
+    "{% set m = messages | selectattr('role', 'equalto', 'user') | list | last %}{{ m.content }}{{ (messages | selectattr('role', 'ne', 'user') | list | first).role }}",
+    "{% for m in messages | rejectattr('role', 'equalto', 'system') %}{{ m.role[0] }}{{ loop.nextitem.role if loop.nextitem is defined }}{% endfor %}",
+    "{% for m in messages %}{{- '\n' if not loop.first -}}{{ m.role ~ ':' }}{%- if m.tool_calls is defined and m.tool_calls %} {{ m.tool_calls | map(attribute='function') | map(attribute='name') | join(',') }}{%- endif -%}{% endfor %}",
+    "{{ messages[2].tool_calls[0].function.arguments.items() | list }}{% for k, v in messages[2].tool_calls[0].function.arguments | items %}{{ k }}={{ v }}{% endfor %}",
+    "{{ raise_exception('x') if no else 'fine' }}",
+    "{% if messages | length % 2 == 0 %}{{ raise_exception('even') }}{% else %}odd{% endif %}",
+    "{% if yes %}{{ raise_exception('no ' ~ messages[0].role) }}{% endif %}",
 ]
 
 
