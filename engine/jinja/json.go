@@ -191,19 +191,16 @@ func jsonFloat(v float64) string {
 	return floatRepr(v)
 }
 
-// jsonPiece is how much of a text is escaped before it is paid for, since escapes can be six times their character.
-const jsonPiece = 4096
-
 func (w *writer) jsonText(s string, ascii bool) {
-	piece := append(make([]byte, 0, min(len(s), jsonPiece)+16), '"')
+	piece := append(make([]byte, 0, min(len(s), pieceBytes)+16), '"')
 	for _, r := range s {
-		if len(piece) > jsonPiece {
-			w.put(string(piece))
+		if len(piece) > pieceBytes {
+			w.putBytes(piece)
 			piece = piece[:0]
 		}
 		piece = appendJSONRune(piece, r, ascii)
 	}
-	w.put(string(append(piece, '"')))
+	w.putBytes(append(piece, '"'))
 }
 
 func appendJSONRune(b []byte, r rune, ascii bool) []byte {

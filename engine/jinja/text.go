@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // nestingMax bounds how deep values nest when they are read, written and compared.
@@ -37,9 +38,17 @@ type writer struct {
 	m *meter
 }
 
+// pieceBytes is how much of a text is escaped before it is paid for, since escapes can be six times their character.
+const pieceBytes = 4096
+
 func (w *writer) put(s string) {
 	w.m.grow(len(s))
 	w.b.WriteString(s)
+}
+
+func (w *writer) putBytes(b []byte) {
+	w.m.grow(len(b))
+	w.b.Write(b)
 }
 
 func (w *writer) repr(v Value, depth int) {
@@ -62,10 +71,11 @@ func (w *writer) repr(v Value, depth int) {
 	case float64:
 		w.put(floatRepr(v))
 	case string:
-		w.m.growTimes(3, len(v)) // its escapes
-		w.put(quoted(v))
+		w.quoted(v)
 	case markup:
-		w.put("Markup(" + quoted(string(v)) + ")")
+		w.put("Markup(")
+		w.quoted(string(v))
+		w.put(")")
 	case *List:
 		w.list(v, depth)
 	case *Dict:
@@ -146,35 +156,53 @@ func floatRepr(v float64) string {
 
 // quoted is Python's repr of a string: single quotes unless only they occur in it, and escapes for what is not printable.
 func quoted(s string) string {
-	var b strings.Builder
-	quote := '\''
-	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
-		quote = '"'
-	}
-	b.WriteRune(quote)
+	quote := quoteOf(s)
+	b := append(make([]byte, 0, len(s)+2), quote)
 	for _, r := range s {
-		switch {
-		case r == quote || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\r':
-			b.WriteString(`\r`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r == ' ' || unicode.IsPrint(r):
-			b.WriteRune(r)
-		case r < 0x100:
-			b.WriteString(`\x` + hex(r, 2))
-		case r < 0x10000:
-			b.WriteString(`\u` + hex(r, 4))
-		default:
-			b.WriteString(`\U` + hex(r, 8))
-		}
+		b = appendQuoted(b, r, quote)
 	}
-	b.WriteRune(quote)
-	return b.String()
+	return string(append(b, quote))
+}
+
+// quoted writes the repr of a string in pieces.
+func (w *writer) quoted(s string) {
+	quote := quoteOf(s)
+	piece := append(make([]byte, 0, min(len(s), pieceBytes)+16), quote)
+	for _, r := range s {
+		if len(piece) > pieceBytes {
+			w.putBytes(piece)
+			piece = piece[:0]
+		}
+		piece = appendQuoted(piece, r, quote)
+	}
+	w.putBytes(append(piece, quote))
+}
+
+func quoteOf(s string) byte {
+	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
+		return '"'
+	}
+	return '\''
+}
+
+func appendQuoted(b []byte, r rune, quote byte) []byte {
+	switch {
+	case r == rune(quote) || r == '\\':
+		return append(b, '\\', byte(r))
+	case r == '\n':
+		return append(b, `\n`...)
+	case r == '\r':
+		return append(b, `\r`...)
+	case r == '\t':
+		return append(b, `\t`...)
+	case r == ' ' || unicode.IsPrint(r):
+		return utf8.AppendRune(b, r)
+	case r < 0x100:
+		return append(append(b, `\x`...), hex(r, 2)...)
+	case r < 0x10000:
+		return append(append(b, `\u`...), hex(r, 4)...)
+	}
+	return append(append(b, `\U`...), hex(r, 8)...)
 }
 
 func hex(r rune, digits int) string {
