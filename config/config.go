@@ -77,8 +77,8 @@ type TLS struct {
 	Key  string `yaml:"key" doc:"PEM file of its private key"`
 }
 
-// CORS lists the origins that browsers may ask from. Where no keys are required, a request's Host must be localhost, an IP address or
-// the host of one of them: a page whose name its owner lets mean this machine looks to a browser as if it were ours.
+// CORS lists the origins that browsers may ask from. Where no keys are required, a request over loopback must have localhost, an
+// IP address or the host of one of them as its Host: a page whose name its owner lets mean this machine looks to a browser as if it were ours.
 type CORS struct {
 	Origins []string `yaml:"origins" doc:"such as https://chat.example.com; without keys, also the names of this server beside localhost and IP addresses; \"*\" is every site"`
 }

@@ -72,12 +72,13 @@ func (o *origins) preflight(x *exchange, methods []string) {
 //
 // A page can get around that where nothing asks for a key: it comes from a name of its own, evil.example, which its owner then lets
 // mean 127.0.0.1. For the browser, page and server are now the same site, and the page reads what it likes. But the name stays in
-// Host, so that there only names are taken that nobody else can point here.
+// Host, so that there only names are taken that nobody else can point here. This holds for what came over loopback alone: a server
+// that a network reaches without keys was opened to it by name, and is called by whatever name the network gives it.
 func (o *origins) check(x *exchange) error {
 	if o.all || x.key.ID != "" {
 		return nil
 	}
-	if x.route.is(open) && !o.hosted(x.r.Host) {
+	if x.route.is(open) && overLoopback(x.r) && !o.hosted(x.r.Host) {
 		return llm.Errorf(llm.Forbidden, "No key is asked for here, so that only localhost and IP addresses are taken as the name of this server, and not %q: "+
 			"any site can let a name of its own mean this machine. List http://%s under cors.origins, or require keys.", clip(x.r.Host), clip(x.r.Host))
 	}
@@ -85,6 +86,12 @@ func (o *origins) check(x *exchange) error {
 		return &llm.Error{Kind: llm.Forbidden, Err: err, Message: "The page that sent this request belongs to a site that may not ask here; list its origin under cors.origins."}
 	}
 	return nil
+}
+
+// overLoopback reports whether the connection of a request came to a loopback address; one whose address is not known counts so.
+func overLoopback(r *http.Request) bool {
+	addr, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return !ok || addr.IP.IsLoopback()
 }
 
 // hosted reports whether host, as a request has it, is a name that no other site can point here: localhost, an address, or the host

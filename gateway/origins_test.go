@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -120,6 +122,26 @@ func TestANameThatAnybodyCanPointHereIsRefused(t *testing.T) {
 			t.Errorf("the admin listener gives %d for Host %s", r.status, host)
 		}
 	}
+}
+
+// TestANetworkNamesItsServersItself: who opened a server to a network calls it by the network's names.
+func TestANetworkNamesItsServersItself(t *testing.T) {
+	t.Parallel()
+	b := door(t, Config{}, says("x"))
+	check := func(to string, want int) {
+		t.Helper()
+		r := httptest.NewRequest("GET", "http://weir.default.svc:8080/v1/models", nil)
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.ParseIP(to), Port: 8080}))
+		w := httptest.NewRecorder()
+		b.Handler().ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("over %s: %d, want %d: %s", to, w.Code, want, w.Body)
+		}
+	}
+	check("10.1.2.3", 200)
+	check("fd00::1", 200)
+	check("127.0.0.1", 403)
+	check("::1", 403)
 }
 
 // TestARequestWithoutAHostIsTaken: the health checks of some balancers speak HTTP/1.0.
