@@ -3,9 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -204,26 +202,13 @@ func (b *bench) stepped(e engine.StepEvent) {
 	}
 }
 
-// decodeTries bounds how often a window is opened anew: a tiny model on a busy machine can use up its context before all readers
-// have had their turn. Three in a row mean that the context is too short for what is asked.
-const decodeTries = 3
-
-// decode gives the tokens a second that n answers have together.
-func (b *bench) decode(ctx context.Context, n, depth, steps int) (v float64, err error) {
-	for range decodeTries {
-		if v, err = b.decodeOnce(ctx, n, depth, steps); err == nil || !errors.Is(err, io.EOF) {
-			break
-		}
-	}
-	return v, err
-}
-
-// decodeOnce measures from the end of the first step in which all answers decode. An answer that begins before the others pauses
-// when nobody has read it for a while, so all of them come to the window.
-func (b *bench) decodeOnce(ctx context.Context, n, depth, steps int) (float64, error) {
+// decode gives the tokens a second that n answers have together, from the end of the first step in which all of them decode. An
+// answer that begins before the others pauses when nobody has read it for a while, and one reader takes a token of each in turn, so
+// none is ever further ahead of another than its buffer: all of them come to the window, however fast the model is.
+func (b *bench) decode(ctx context.Context, n, depth, steps int) (float64, error) {
 	w := &window{sequences: n, steps: steps, done: make(chan struct{})}
 	reading, end := context.WithCancel(ctx)
-	var readers sync.WaitGroup
+	var reader sync.WaitGroup
 	var sequences []*engine.Sequence
 	defer func() {
 		b.window.Store(nil)
@@ -231,7 +216,7 @@ func (b *bench) decodeOnce(ctx context.Context, n, depth, steps int) (float64, e
 			s.Cancel()
 		}
 		end()
-		readers.Wait()
+		reader.Wait()
 		b.settle()
 	}()
 	for range n {
@@ -247,25 +232,29 @@ func (b *bench) decodeOnce(ctx context.Context, n, depth, steps int) (float64, e
 		}
 	}
 	b.window.Store(w)
-	failed := make(chan error, n)
-	for _, s := range sequences {
-		readers.Go(func() { failed <- drainAll(reading, s) })
-	}
+	failed := make(chan error, 1)
+	reader.Go(func() { failed <- readInTurn(reading, sequences) })
 	select {
 	case <-w.done:
-		return float64(n*steps) / w.last.Sub(w.begun).Seconds(), nil
 	case err := <-failed:
-		return 0, fmt.Errorf("an answer ended before it was measured: %w", err)
+		select {
+		case <-w.done: // the answers went on after the window, to their end
+		default:
+			return 0, fmt.Errorf("an answer ended before it was measured: %w", err)
+		}
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
+	return float64(n*steps) / w.last.Sub(w.begun).Seconds(), nil
 }
 
-// drainAll reads until something ends it.
-func drainAll(ctx context.Context, s *engine.Sequence) error {
+// readInTurn reads a token of each sequence, again and again, until something ends it.
+func readInTurn(ctx context.Context, sequences []*engine.Sequence) error {
 	for {
-		if _, err := s.Next(ctx); err != nil {
-			return err
+		for _, s := range sequences {
+			if _, err := s.Next(ctx); err != nil {
+				return err
+			}
 		}
 	}
 }
