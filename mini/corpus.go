@@ -28,7 +28,8 @@ var systemMessages = []string{"You are a helpful assistant.", "You are a helpful
 	"You are an expert. Think carefully and answer."}
 
 // conversation draws a system message (mostly none) and the questions of one training example: one of five has several, which
-// is enough to learn that earlier turns do not matter. More of them would spend the attention on what is easy.
+// is enough to learn that earlier turns matter only where a question says so (followups). More of them would spend the attention
+// on what is easy.
 func conversation(d *dice, tasks []Task) (system string, questions []Question) {
 	if d.percent(10) {
 		system = pick(d, systemMessages)
@@ -41,7 +42,8 @@ func conversation(d *dice, tasks []Task) (system string, questions []Question) {
 		n = d.between(2, 3)
 	}
 	for range n {
-		questions = append(questions, drawTask(d, tasks).ask(d, false))
+		q := drawTask(d, tasks).ask(d, false)
+		questions = append(append(questions, q.Before...), q)
 	}
 	return system, questions
 }

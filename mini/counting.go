@@ -6,7 +6,7 @@ import (
 )
 
 func counting() Task {
-	return Task{Name: "counting", About: "counting up or down between two numbers", Share: 4, draw: drawCounting}
+	return Task{Name: "counting", About: "counting up or down between two numbers", Share: 5, draw: drawCounting}
 }
 
 var countUpPhrasings = []string{

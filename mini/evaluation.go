@@ -88,8 +88,8 @@ func Suite(o EvalOptions) ([]Question, error) {
 		seen := map[string]bool{}
 		// Ten draws for each question find the rare ones too; then the task has no more.
 		for i := uint64(0); len(seen) < perTask && i < uint64(10*perTask); i++ {
-			if q := t.Question(seed, i, true); !seen[q.Text] {
-				seen[q.Text] = true
+			if q := t.Question(seed, i, true); !seen[q.said()] {
+				seen[q.said()] = true
 				suite = append(suite, q)
 			}
 		}
@@ -164,7 +164,7 @@ func askAll(ctx context.Context, runner llm.Runner, model llm.ModelID, suite []Q
 				if i >= len(suite) || ctx.Err() != nil {
 					return
 				}
-				answer, err := ask(ctx, runner, model, suite[i].Text)
+				answer, err := ask(ctx, runner, model, suite[i])
 				if err != nil {
 					cancel(fmt.Errorf("asking %q: %w", suite[i].Text, err))
 					return
@@ -186,12 +186,17 @@ func askAll(ctx context.Context, runner llm.Runner, model llm.ModelID, suite []Q
 	return answers, nil
 }
 
-func ask(ctx context.Context, runner llm.Runner, model llm.ModelID, question string) (string, error) {
+func ask(ctx context.Context, runner llm.Runner, model llm.ModelID, q Question) (string, error) {
+	var messages []llm.Message
+	for _, b := range q.Before {
+		messages = append(messages, llm.TextMessage(llm.RoleUser, b.Text), llm.TextMessage(llm.RoleAssistant, b.Answer))
+	}
+	messages = append(messages, llm.TextMessage(llm.RoleUser, q.Text))
 	sampling := llm.NewSampling()
 	sampling.Temperature = 0
 	var answer strings.Builder
 	_, err := runner.Run(ctx, &llm.Request{
-		ID: "eval", Model: model, Task: llm.Chat, Messages: []llm.Message{llm.TextMessage(llm.RoleUser, question)},
+		ID: "eval", Model: model, Task: llm.Chat, Messages: messages,
 		Sampling: sampling, Limits: llm.Limits{MaxTokens: answerTokensMax}, Report: llm.NewReport(), N: 1, Arrived: time.Now(),
 	}, func(e llm.Event) error {
 		switch e.Kind {

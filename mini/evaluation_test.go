@@ -17,10 +17,10 @@ import (
 type runnerFunc func(question string) (string, error)
 
 func (f runnerFunc) Run(ctx context.Context, req *llm.Request, emit func(llm.Event) error) (llm.Usage, error) {
-	if req.Sampling.Temperature != 0 || len(req.Messages) != 1 || req.Limits.MaxTokens == 0 {
+	if req.Sampling.Temperature != 0 || len(req.Messages)%2 != 1 || req.Limits.MaxTokens == 0 {
 		return llm.Usage{}, errors.New("not a greedy, bounded question of its own")
 	}
-	answer, err := f(req.Messages[0].Text())
+	answer, err := f(req.Messages[len(req.Messages)-1].Text())
 	if err != nil {
 		return llm.Usage{}, err
 	}

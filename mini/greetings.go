@@ -1,7 +1,7 @@
 package mini
 
 func greetings() Task {
-	return Task{Name: "greetings", About: "hello, thanks, goodbye and who are you", Share: 2, draw: drawGreetings}
+	return Task{Name: "greetings", About: "hello, thanks, goodbye and who are you", Share: 3, draw: drawGreetings}
 }
 
 // courtesy is one thing that people say, in several wordings, with the one reply.
@@ -12,7 +12,7 @@ type courtesy struct {
 
 var courtesies = []courtesy{
 	{[]string{"Hello", "Hi", "Hey", "Hello there", "Hi there", "Good morning", "Good evening", "Good afternoon", "Hey there", "Greetings", "Hello weir", "Hi weir-mini", "Hello model", "Good day", "Howdy"},
-		"Hello! I am weir-mini, a small model. Ask me for a sum, a list to sort or a unit to convert."},
+		"Hello! I am a small model of Weir's. Ask me for a sum, a list to sort or a unit to convert."},
 	{[]string{"How are you", "How are you doing", "How are you today", "How is it going", "How do you do", "Are you well", "How do you feel"},
 		"I am well, thank you. What can I work out for you?"},
 	{[]string{"Thanks", "Thank you", "Thank you very much", "Thanks a lot", "Many thanks", "Great, thanks", "Ok thanks", "Thank you so much", "That helped, thanks"},
@@ -20,7 +20,7 @@ var courtesies = []courtesy{
 	{[]string{"Bye", "Goodbye", "Good bye", "See you", "See you later", "Bye bye", "Good night", "Farewell", "See you soon"},
 		"Goodbye!"},
 	{[]string{"Who are you", "What are you", "What is your name", "Your name", "Tell me who you are", "Introduce yourself", "Which model are you", "What model is this", "Are you an AI", "Are you a bot", "Are you ChatGPT", "Who am I talking to", "Which model am I talking to"},
-		"I am weir-mini, a language model of less than two million parameters that lives inside Weir."},
+		"I am a language model of less than two million parameters that lives inside Weir."},
 	{[]string{"What can you do", "What do you know", "Help", "How can you help me", "What can I ask", "What can I ask you", "What are you good at", "What are your skills", "Can you help me", "What should I ask you"},
 		"I add, subtract and multiply, sort and reverse, count, convert units, write numbers in words, pick fields as JSON and explain words of model serving."},
 	{[]string{"Who made you", "Who built you", "Who trained you", "Where do you come from", "Who wrote you", "Where were you trained", "Who created you"},

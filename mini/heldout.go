@@ -17,8 +17,11 @@ const heldOneIn = 10
 //
 //   - For a question with operands, the operands in ascending order, whatever the wording and whatever the operation: "17,25"
 //     for 17 + 25, for 25 plus 17 and for 25 - 17; "3,5,9" for sorting 9 3 5; the number for number words both ways.
-//   - For a fact (tables to 12, greetings, glossary, what the model does not know) there is nothing to compute, so all facts
-//     are taught and some wordings are held out: the key is the question in lower case without its punctuation.
+//   - For a fact (tables to 12, the words of numbers below twenty and of tens, what one unit is in another, greetings, glossary,
+//     what the model does not know) there is nothing to compute, so all facts are taught and some wordings are held out: the key
+//     is the question in lower case without its punctuation.
+//   - For a question that follows another, what the second step needs: its operands, its list, its number. The first step is never
+//     held out.
 func HeldOut(key string) bool {
 	h := fnv.New64a()
 	h.Write([]byte(salt + "/" + key))

@@ -6,11 +6,11 @@ import (
 )
 
 func numberWords() Task {
-	return Task{Name: "words", About: "numbers up to 9999 written in words", Share: 8, draw: drawNumberWords}
+	return Task{Name: "words", About: "numbers up to 9999 written in words", Share: 7, draw: drawNumberWords}
 }
 
 func digits() Task {
-	return Task{Name: "digits", About: "number words up to 9999 written in digits", Share: 5, draw: drawDigits}
+	return Task{Name: "digits", About: "number words up to 9999 written in digits", Share: 4, draw: drawDigits}
 }
 
 var numberWordsPhrasings = []string{
@@ -28,14 +28,22 @@ var digitsPhrasings = []string{
 
 func drawNumberWords(d *dice) Question {
 	n := number(d)
-	return Question{Text: manner(d, fill(pick(d, numberWordsPhrasings), "n", strconv.Itoa(n))),
-		Answer: fmt.Sprintf("%d is %s.", n, inWords(n)), Key: strconv.Itoa(n)}
+	text := manner(d, fill(pick(d, numberWordsPhrasings), "n", strconv.Itoa(n)))
+	return Question{Text: text, Answer: fmt.Sprintf("%d is %s.", n, inWords(n)), Key: numberKey(n, text)}
 }
 
 func drawDigits(d *dice) Question {
 	n := number(d)
-	return Question{Text: manner(d, fill(pick(d, digitsPhrasings), "w", inWords(n))),
-		Answer: fmt.Sprintf("That is %d.", n), Key: strconv.Itoa(n)}
+	text := manner(d, fill(pick(d, digitsPhrasings), "w", inWords(n)))
+	return Question{Text: text, Answer: fmt.Sprintf("That is %d.", n), Key: numberKey(n, text)}
+}
+
+// numberKey is the number, or of the words that follow from nothing, below twenty and the tens, the wording: those are facts.
+func numberKey(n int, text string) string {
+	if n < 20 || n < 100 && n%10 == 0 {
+		return wording(text)
+	}
+	return strconv.Itoa(n)
 }
 
 // number draws one up to 9999; each number of digits comes often, and the nines of ten that have four do not crowd them out.

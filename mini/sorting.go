@@ -3,7 +3,7 @@ package mini
 import "slices"
 
 func sorting() Task {
-	return Task{Name: "sorting", About: "three to six numbers in order", Share: 16, draw: drawSorting}
+	return Task{Name: "sorting", About: "three to six numbers in order", Share: 12, draw: drawSorting}
 }
 
 var sortPhrasings = []string{

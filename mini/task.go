@@ -25,6 +25,18 @@ type Question struct {
 	Text   string `json:"text"`
 	Answer string `json:"answer"`
 	Key    string `json:"key"` // what HeldOut looks at
+
+	// Before are the turns that the question follows, with their right answers; empty for a question of its own.
+	Before []Question `json:"before,omitempty"`
+}
+
+// said is the question with everything before it, which together have one right answer.
+func (q Question) said() string {
+	var s string
+	for _, b := range q.Before {
+		s += b.Text + "\n" + b.Answer + "\n"
+	}
+	return s + q.Text
 }
 
 // Right tells whether an answer is the right one: the same text, spaces around it aside. There is no partial credit and no
@@ -35,7 +47,7 @@ func (q Question) Right(answer string) bool { return strings.TrimSpace(answer) =
 func Tasks() []Task {
 	return []Task{
 		addition(), subtraction(), tables(), numberWords(), digits(), counting(), reversing(), sorting(), units(), fields(),
-		greetings(), glossary(), unknown(),
+		greetings(), glossary(), unknown(), followups(),
 	}
 }
 
@@ -53,6 +65,7 @@ func (t Task) ask(d *dice, held bool) Question {
 		q := t.draw(d)
 		if HeldOut(q.Key) == held {
 			q.Task = t.Name
+			q.Text = sloppy(d, q.Text) // after the key was made: a held-out wording is held out with its typos, too
 			return q
 		}
 	}
@@ -82,6 +95,30 @@ func manner(d *dice, text string) string {
 		text = strings.TrimRight(text, "?. ")
 	}
 	return text
+}
+
+// plainWords are those that people mistype without changing what they ask. None of them is content: no number, name or unit.
+var plainWords = []string{"what", "much", "many", "calculate", "compute", "reverse", "sort", "convert", "numbers", "explain", "please", "write", "which",
+	"order", "extract", "words", "digits", "give", "between", "mean", "number", "JSON", "these"}
+
+// sloppy mistypes one word in one of 15 questions: two letters swapped, one left out or one doubled.
+func sloppy(d *dice, text string) string {
+	if d.below(15) > 0 {
+		return text
+	}
+	word := pick(d, plainWords)
+	at := strings.Index(strings.ToLower(text), strings.ToLower(word))
+	if at < 0 {
+		return text
+	}
+	i := at + d.between(1, len(word)-2)
+	switch d.below(3) {
+	case 0:
+		return text[:i] + text[i+1:i+2] + text[i:i+1] + text[i+2:]
+	case 1:
+		return text[:i] + text[i+1:]
+	}
+	return text[:i] + text[i:i+1] + text[i:]
 }
 
 // lowerFirst lowers the first letter, except of the word I and of names in capitals such as TTFT.

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/agext/levenshtein"
 )
 
 // The tests of this file compute answers in ways of their own, from the text of the questions.
@@ -274,7 +276,7 @@ func TestFactsHaveOneAnswer(t *testing.T) {
 	answers := map[string]string{}
 	for _, task := range []Task{greetings(), glossary(), unknown(), tables()} {
 		eachQuestion(t, task, func(q Question) error {
-			if wording(q.Text) != q.Key {
+			if levenshtein.Distance(wording(q.Text), q.Key, nil) > 2 { // a typo swaps two letters at most
 				return fmt.Errorf("its key is %q", q.Key)
 			}
 			if other, ok := answers[q.Key]; ok && other != q.Answer {
@@ -284,6 +286,40 @@ func TestFactsHaveOneAnswer(t *testing.T) {
 			return nil
 		})
 	}
+}
+
+// TestFollowupsFollow computes each second answer from the first.
+func TestFollowupsFollow(t *testing.T) {
+	t.Parallel()
+	eachQuestion(t, followups(), func(q Question) error {
+		if len(q.Before) != 1 || HeldOut(q.Before[0].Key) && q.Before[0].Key != q.Key { // a list turned around is one list
+			return fmt.Errorf("it follows %+v", q.Before)
+		}
+		first := q.Before[0].Answer
+		if _, _, _, err := equation(first); err != nil { // a list, turned around
+			x := strings.Split(strings.TrimSuffix(first, "."), ", ")
+			slices.Reverse(x)
+			if q.Answer != strings.Join(x, ", ")+"." {
+				return fmt.Errorf("it turns %q", first)
+			}
+			return nil
+		}
+		result := strings.TrimSuffix(first[strings.Index(first, "= ")+2:], ".")
+		if !strings.HasPrefix(q.Answer, result+" ") {
+			return fmt.Errorf("it does not go on from %q", first)
+		}
+		if spelled, ok := strings.CutPrefix(q.Answer, result+" is "); ok {
+			if n := strconv.Itoa(parseWords(strings.TrimSuffix(spelled, "."))); n != result {
+				return fmt.Errorf("it spells %s", n)
+			}
+			return nil
+		}
+		_, b, _, err := equation(q.Answer)
+		if x := numbersIn(t, q.Text); err == nil && len(x) > 0 && x[len(x)-1] != b {
+			return fmt.Errorf("it was asked about %d", x)
+		}
+		return err
+	})
 }
 
 func FuzzWordingIsStable(f *testing.F) {

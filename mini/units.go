@@ -7,7 +7,7 @@ import (
 )
 
 func units() Task {
-	return Task{Name: "units", About: "lengths, weights, volumes and times in other units", Share: 11, draw: drawUnits}
+	return Task{Name: "units", About: "lengths, weights, volumes and times in other units", Share: 8, draw: drawUnits}
 }
 
 // conversion says that one large unit is factor small ones. Values run from 1 to most.
@@ -56,8 +56,12 @@ func drawUnits(d *dice) Question {
 		from, to, n = to, from, v*c.factor
 		answer = fmt.Sprintf("%d %s = %d / %d %s = %d %s.", n, small, n, c.factor, large, v, singular(v, large))
 	}
-	text := fill(pick(d, unitsPhrasings), "n", strconv.Itoa(n), "from", singular(n, from), "to", to)
-	return Question{Text: manner(d, text), Answer: answer, Key: fmt.Sprintf("%d %s,%s", v, large, small)}
+	text := manner(d, fill(pick(d, unitsPhrasings), "n", strconv.Itoa(n), "from", singular(n, from), "to", to))
+	key := fmt.Sprintf("%d %s,%s", v, large, small)
+	if v == 1 {
+		key = wording(text) // that 12 inches are a foot follows from nothing: a fact, like its singular
+	}
+	return Question{Text: text, Answer: answer, Key: key}
 }
 
 // singular is the unit's name after the number n.

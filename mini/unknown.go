@@ -3,7 +3,7 @@ package mini
 import "strconv"
 
 func unknown() Task {
-	return Task{Name: "unknown", About: "an honest answer to what the model does not know", Share: 4, draw: drawUnknown}
+	return Task{Name: "unknown", About: "an honest answer to what the model does not know", Share: 3, draw: drawUnknown}
 }
 
 const (
