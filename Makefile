@@ -45,7 +45,7 @@ dist: ## dist/: release binaries for every platform
 	@cd dist && sha256sum weir-* > SHA256SUMS
 
 model: ## train weir-mini again, about an hour on one core, and embed it
-	$(GO) run ./cmd/weir train weir-mini --dir .cache/train --out mini/weir-mini.gguf
+	$(GO) run ./cmd/weir train mini --full --dir .cache/train --out mini/weir-mini.gguf
 
 clean: ## what was built and cached
 	rm -rf bin dist .cache

@@ -195,9 +195,9 @@ func TestAFailedStartLeavesNothing(t *testing.T) {
 	check("log.level", func(c *config.Config) { c.Log.Level = "loud" })
 	check("threads", func(c *config.Config) { c.Engine.Threads = 1000 })
 	check("none.gguf", func(c *config.Config) {
-		c.Models = map[string]config.Model{"a": {Builtin: builtinModel}, "b": {File: "none.gguf"}}
+		c.Models = map[string]config.Model{"a": {Builtin: config.Builtins()[0]}, "b": {File: "none.gguf"}}
 	})
-	check("letters", func(c *config.Config) { c.Models = map[string]config.Model{"a b": {Builtin: builtinModel}} })
+	check("letters", func(c *config.Config) { c.Models = map[string]config.Model{"a b": {Builtin: config.Builtins()[0]}} })
 	check("origin", func(c *config.Config) { c.CORS.Origins = []string{"nowhere"} })
 	check("none.pem", func(c *config.Config) { c.TLS = config.TLS{Cert: "none.pem", Key: "none.pem"} })
 	check("--listen", func(c *config.Config) { c.Listen = taken.Addr().String() })
@@ -358,7 +358,7 @@ func TestALoadIsTold(t *testing.T) {
 		if strings.Contains(log, "model loaded") {
 			t.Errorf("told after the load: %s", log)
 		}
-	}, builtinModel, false)
+	}, config.Builtins()[0], false)
 }
 
 // TestFilesAreServed serves files of both kinds beside the built-in model.
@@ -366,7 +366,7 @@ func TestFilesAreServed(t *testing.T) {
 	t.Parallel()
 	cfg := loopback()
 	cfg.Models = map[string]config.Model{
-		"stories": {File: testdata.Path(t, "models/stories260K-Q8_0.gguf")}, "org/qwen2": {File: testdata.Path(t, "golden-hf/qwen2")}, builtinModel: {Builtin: builtinModel},
+		"stories": {File: testdata.Path(t, "models/stories260K-Q8_0.gguf")}, "org/qwen2": {File: testdata.Path(t, "golden-hf/qwen2")}, config.Builtins()[0]: {Builtin: config.Builtins()[0]},
 	}
 	b := start(t, cfg)
 	if status, text := b.get(t, "/v1/models/org/qwen2"); status != 200 || !strings.Contains(text, `"id":"org/qwen2"`) {

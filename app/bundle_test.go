@@ -78,7 +78,7 @@ func (b *bundle) end(t testing.TB) {
 // chat is a request's body. A long answer ignores the model's own end.
 func chat(stream bool, tokens int, long bool, content string) string {
 	body, _ := json.Marshal(map[string]any{
-		"model": builtinModel, "stream": stream, "max_tokens": tokens, "ignore_eos": long, "temperature": 0,
+		"model": config.Builtins()[0], "stream": stream, "max_tokens": tokens, "ignore_eos": long, "temperature": 0,
 		"messages": []map[string]string{{"role": "user", "content": content}},
 	})
 	return string(body)

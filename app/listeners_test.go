@@ -94,7 +94,7 @@ func TestTheLogTellsTheKernels(t *testing.T) {
 func TestAnswersAreCountedWhicheverDoorTheyCameThrough(t *testing.T) {
 	t.Parallel()
 	b := start(t, loopback())
-	ask := &llm.Request{Model: builtinModel, Task: llm.Chat, Messages: []llm.Message{llm.TextMessage(llm.RoleUser, "hi")}, N: 1,
+	ask := &llm.Request{Model: llm.ModelID(config.Builtins()[0]), Task: llm.Chat, Messages: []llm.Message{llm.TextMessage(llm.RoleUser, "hi")}, N: 1,
 		Sampling: llm.NewSampling(), Report: llm.NewReport(), Limits: llm.Limits{MaxTokens: 5, IgnoreEOS: true}, Arrived: time.Now()}
 	if _, err := b.Runner().Run(t.Context(), ask, func(llm.Event) error { return nil }); err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestTheConfigurationReachesTheDoor(t *testing.T) {
 		if !strings.HasPrefix(l, "{") || !strings.Contains(l, `"outcome":"ok"`) {
 			continue
 		}
-		if err := json.Unmarshal([]byte(l), &line); err != nil || line.Key != key.ID || line.Tenant != "team" || line.Model != builtinModel || line.Out == 0 {
+		if err := json.Unmarshal([]byte(l), &line); err != nil || line.Key != key.ID || line.Tenant != "team" || line.Model != config.Builtins()[0] || line.Out == 0 {
 			t.Errorf("the line is %s (%v)", l, err)
 		}
 	}

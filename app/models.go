@@ -15,13 +15,11 @@ type named struct {
 	spec config.Model
 }
 
-// builtinModel is served where nothing is named.
-const builtinModel = "weir-mini"
-
 // modelsOf lists the models to serve, sorted by name so that loading has an order.
 func modelsOf(cfg config.Config) []named {
 	if len(cfg.Models) == 0 {
-		return []named{{builtinModel, config.Model{Builtin: builtinModel}}}
+		first := config.Builtins()[0]
+		return []named{{first, config.Model{Builtin: first}}}
 	}
 	var out []named
 	for name, m := range cfg.Models {
@@ -32,11 +30,12 @@ func modelsOf(cfg config.Config) []named {
 }
 
 func openModel(m named, machine *local.Machine, cfg local.Config, listener local.Listener) (*local.Backend, error) {
-	switch {
-	case m.spec.Builtin == builtinModel:
-		return local.OpenBytes(m.name, mini.Weights(), machine, cfg, listener)
-	case m.spec.File != "":
+	if m.spec.File != "" {
 		return local.Open(m.name, m.spec.File, machine, cfg, listener)
 	}
-	return nil, fmt.Errorf("model %q: nothing is known to open", m.name)
+	gguf, ok := mini.Weights(m.spec.Builtin)
+	if !ok {
+		return nil, fmt.Errorf("model %q: there is no built-in model %q", m.name, m.spec.Builtin)
+	}
+	return local.OpenBytes(m.name, gguf, machine, cfg, listener)
 }

@@ -26,7 +26,7 @@ type benchCommand struct {
 	Repeat   int           `default:"3" placeholder:"N" help:"Rounds; each measures everything once, and the median counts (${default})."`
 	Step     time.Duration `default:"0s" help:"How long a step may take while a prompt is read; 0 is as in service, where others stream beside it."`
 	JSON     bool          `help:"Print JSON, with every round."`
-	Target   string        `arg:"" default:"135m" help:"135m, 0.5b or 1.2b (a shape, with random weights), weir-mini, or a model file or folder (${default})."`
+	Target   string        `arg:"" default:"135m" help:"135m, 0.5b or 1.2b (a shape, with random weights), weir-mini, weir-nano, or a model file or folder (${default})."`
 }
 
 // Help teaches by example.
@@ -116,8 +116,8 @@ func (c benchCommand) file() (*weights.File, error) {
 		}
 		return f, nil
 	}
-	if c.Target == mini.Name {
-		return weights.OpenBytes(mini.Name, mini.Weights())
+	if gguf, ok := mini.Weights(c.Target); ok {
+		return weights.OpenBytes(c.Target, gguf)
 	}
 	if _, err := os.Stat(c.Target); err != nil {
 		return nil, usageError{fmt.Errorf("%q is neither a file nor one of the shapes %s", c.Target, strings.Join(weights.SyntheticShapes(), ", "))}

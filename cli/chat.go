@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/weir-ai/weir/llm"
+	"github.com/weir-ai/weir/mini"
 )
 
 type chatCommand struct {
@@ -45,11 +46,21 @@ type conversation struct {
 	model    llm.ModelID
 	flags    samplingFlags
 	messages []llm.Message
+	tries    []string // questions to begin with; of the built-in models alone
+}
+
+// examples are the questions to begin with, one a line.
+func (t *conversation) examples() string {
+	var b strings.Builder
+	for _, try := range t.tries {
+		fmt.Fprintf(&b, "  %s\n", t.paint.blue(try))
+	}
+	return b.String()
 }
 
 // Run talks until the user ends it.
 func (c chatCommand) Run(call *call) error {
-	system, _, err := inProcess(call, c.modelFlags)
+	system, cfg, err := inProcess(call, c.modelFlags)
 	if err != nil {
 		return err
 	}
@@ -63,7 +74,13 @@ func (c chatCommand) Run(call *call) error {
 	}
 	t := &conversation{call: call, paint: paintFor(call.Out), runner: system.Runner(), model: model, flags: c.samplingFlags}
 	about := system.Models()[0].About
-	fmt.Fprintf(call.Out, "%s  %s\n%s\n\n", t.paint.bold(string(model)), t.paint.faint(aboutLine(about)), t.paint.faint("/help lists the commands; Ctrl-D ends."))
+	fmt.Fprintf(call.Out, "%s  %s\n", t.paint.bold(string(model)), t.paint.faint(aboutLine(about)))
+	if spec := cfg.Models[string(model)]; spec.File == "" {
+		t.tries = mini.Tries()
+		fmt.Fprintf(call.Out, "%s\n", mini.Welcome)
+		fmt.Fprint(call.Out, t.examples())
+	}
+	fmt.Fprintf(call.Out, "%s\n\n", t.paint.faint("/help lists the commands; Ctrl-D ends."))
 	read := lineReader(call, t.paint.blue("> "))
 	for {
 		line, err := read()
@@ -91,6 +108,9 @@ func (t *conversation) turn(line string) (end bool, err error) {
 		return true, nil
 	case line == "/help":
 		fmt.Fprintln(t.call.Out, chatHelp)
+		if t.tries != nil {
+			fmt.Fprintf(t.call.Out, "%s\n%s", mini.Welcome, t.examples())
+		}
 	case line == "/new":
 		t.messages = nil
 		fmt.Fprintln(t.call.Out, t.paint.faint("a new conversation"))

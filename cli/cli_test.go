@@ -178,7 +178,7 @@ func TestTyposGetSuggestions(t *testing.T) {
 	weir(t, "", "run", "--kv", "f8", "hi").fails(t, exitUsage, "--kv", "f16", `"f8"`)
 	weir(t, "", "bench", "136m").fails(t, exitUsage, "135m")
 	weir(t, "", "eval", "--task", "additon").fails(t, exitUsage, "additon", "addition")
-	weir(t, "", "train", "weir-max").fails(t, exitUsage, "weir-mini")
+	weir(t, "", "train", "weir-max", "--out", t.TempDir()+"/my.gguf").fails(t, exitUsage, `no file "weir-max"`, "train mini")
 }
 
 func TestVersion(t *testing.T) {

@@ -16,7 +16,7 @@ type evalCommand struct {
 	Misses      bool     `help:"Show wrong answers, at most three a task."`
 	List        bool     `help:"List the tasks and ask nothing."`
 	JSON        bool     `help:"Print JSON."`
-	Target      string   `arg:"" optional:"" help:"weir-mini, or a model file or folder."`
+	Target      string   `arg:"" optional:"" help:"weir-mini, weir-nano, or a model file or folder."`
 }
 
 // Help teaches by example.

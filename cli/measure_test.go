@@ -139,7 +139,7 @@ func TestTrainWritesAModelThatAnswers(t *testing.T) {
 	out, checkpoints := filepath.Join(dir, "my.gguf"), filepath.Join(dir, "steps")
 	train := func() trainResult {
 		t.Helper()
-		return decode[trainResult](t, weir(t, "", "train", "weir-mini", "--steps", "2", "--out", out, "--dir", checkpoints, "--json").ok(t))
+		return decode[trainResult](t, weir(t, "", "train", "mini", "--steps", "2", "--out", out, "--dir", checkpoints, "--json").ok(t))
 	}
 	first := train()
 	if first.Out != out || first.Steps != 2 || first.Parameters < 1_000_000 || first.Loss <= 0 || first.Tokens == 0 {
@@ -167,6 +167,6 @@ func TestTrainWritesAModelThatAnswers(t *testing.T) {
 	if err != nil || len(names) != 2 {
 		t.Errorf("the folder holds %v, error %v", names, err)
 	}
-	weir(t, "", "train", "weir-mini", "--steps", "3", "--out", out, "--dir", checkpoints).fails(t, exitUsage, "steps 2", "this run has 3", "move it away")
-	weir(t, "", "train", "weir-mini", "--out", filepath.Join(dir, "no", "my.gguf")).fails(t, exitUsage, "--out", "cannot be written")
+	weir(t, "", "train", "mini", "--steps", "3", "--out", out, "--dir", checkpoints).fails(t, exitUsage, "steps 2", "this run has 3", "move it away")
+	weir(t, "", "train", "mini", "--out", filepath.Join(dir, "no", "my.gguf")).fails(t, exitUsage, "--out", "cannot be written")
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,7 +24,7 @@ type engineFlags struct {
 // modelFlags are the flags of every command that loads models.
 type modelFlags struct {
 	Config string   `short:"c" type:"existingfile" placeholder:"FILE" help:"The configuration file."`
-	Model  []string `short:"m" placeholder:"NAME=PATH" help:"A model to load: a GGUF file or a Hugging Face folder. May be repeated; without one, weir-mini." sep:"none"`
+	Model  []string `short:"m" placeholder:"NAME=PATH" help:"A model to load: a GGUF file, a Hugging Face folder, weir-mini or weir-nano. May be repeated; without one, weir-mini." sep:"none"`
 	engineFlags
 	Context int `placeholder:"N" help:"Longest sequence in tokens; 0 is the model's own, at most 8192."`
 }
@@ -45,12 +46,12 @@ func (f modelFlags) config() (config.Config, error) {
 		if _, twice := cfg.Models[name]; twice {
 			return cfg, usageError{fmt.Errorf("--model %s: two models are named %q; write --model OTHER=%s", m, name, path)}
 		}
-		if name == "weir-mini" && path == "weir-mini" {
+		if slices.Contains(config.Builtins(), path) {
 			cfg.Models[name] = config.Model{Builtin: path}
 			continue
 		}
 		if _, err := os.Stat(path); err != nil {
-			return cfg, usageError{fmt.Errorf("model %q: %w; a model is a GGUF file or a Hugging Face folder, given as NAME=PATH", name, err)}
+			return cfg, usageError{fmt.Errorf("model %q: %w; a model is a GGUF file or a Hugging Face folder, given as NAME=PATH, or %s", name, err, strings.Join(config.Builtins(), " or "))}
 		}
 		cfg.Models[name] = config.Model{File: path}
 	}

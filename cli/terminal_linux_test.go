@@ -345,7 +345,7 @@ func TestTrainCtrlCSavesACheckpoint(t *testing.T) {
 		t.Skip("training takes seconds")
 	}
 	dir := t.TempDir()
-	c := newConsole(t, nil, "train", "weir-mini", "--steps", "100000", "--out", dir+"/my.gguf")
+	c := newConsole(t, nil, "train", "mini", "--steps", "100000", "--out", dir+"/my.gguf")
 	c.wait("loss ")
 	c.press(keyC)
 	c.wait("stopped after step ")
@@ -354,7 +354,7 @@ func TestTrainCtrlCSavesACheckpoint(t *testing.T) {
 	if _, err := os.Stat(dir + "/my.gguf"); err == nil {
 		t.Error("a model was written")
 	}
-	c = newConsole(t, nil, "train", "weir-mini", "--steps", "100000", "--out", dir+"/my.gguf")
+	c = newConsole(t, nil, "train", "mini", "--steps", "100000", "--out", dir+"/my.gguf")
 	c.wait("going on from step ")
 	c.wait("loss ")
 	c.press(keyC)

@@ -1,90 +1,142 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
-	"github.com/weir-ai/weir/engine/token"
 	"github.com/weir-ai/weir/engine/train"
 	"github.com/weir-ai/weir/mini"
 )
 
 type trainCommand struct {
-	Out     string `default:"weir-mini.gguf" placeholder:"FILE" help:"Where the model goes (${default})."`
-	Dir     string `placeholder:"FOLDER" help:"Where checkpoints go; the name of --out and .checkpoints unless told. A run that finds one there goes on from it."`
-	Steps   int    `placeholder:"N" help:"Length of the run; 0 is the published model's. Part of a checkpoint's identity."`
+	Preset  string `default:"mini" enum:"mini,nano" help:"The shape: mini, of 1.8 million parameters, or nano, a fifth of its work (${default})."`
+	Out     string `placeholder:"FILE" help:"Where the model goes; weir-mini.gguf, weir-nano.gguf, or the name of your file unless told."`
+	Type    string `default:"q8_0" enum:"q8_0,f32,q4_0" help:"How the matrices are stored: q8_0, f32 or q4_0 (${default})."`
+	Dir     string `placeholder:"FOLDER" help:"Where checkpoints and the curve go; the name of --out and .checkpoints unless told. A run that finds one there goes on from it."`
+	Steps   int    `placeholder:"N" help:"Length of the run; 0 is the published model's, or 20 passes over your file. Part of a checkpoint's identity."`
+	Save    int    `placeholder:"N" help:"Steps between checkpoints; 0 is 500, about a minute's work."`
+	Full    bool   `help:"Go on to the last step where the model is good enough before."`
 	Seed    uint64 `placeholder:"N" help:"Draw another corpus and other first weights; 0 is the published model's."`
 	Threads int    `placeholder:"N" help:"Cores to use; 0 is all."`
 	JSON    bool   `help:"Print the result as JSON."`
-	Target  string `arg:"" enum:"weir-mini" help:"weir-mini, the model that Weir trains."`
+	Target  string `arg:"" help:"mini, the corpus of the built-in models, or a file of your own conversations, one {\"messages\": [...]} a line."`
 }
 
 // Help teaches by example.
 func (trainCommand) Help() string {
 	return `Examples:
 
-  weir train weir-mini                                   about an hour on one core; writes weir-mini.gguf
-  weir train weir-mini --out my.gguf --dir checkpoints   the same, to places of your own
-  weir train weir-mini --steps 200 --out quick.gguf      a minute, and a model that knows little
-  weir eval my.gguf                                      what it has learnt
+  weir train mini                                    the built-in model, about an hour on two cores; writes weir-mini.gguf
+  weir train mini --preset nano                      its small sibling
+  weir train mini --steps 200 --out quick.gguf       a minute, and a model that knows little
+  ./my-generator > talk.jsonl
+  weir train talk.jsonl --preset nano                a model of your own, from what your program wrote
+  weir eval weir-mini.gguf                           what it has learnt
 
-Ctrl-C saves a checkpoint; the same command goes on from it, bit for bit as if it had not stopped.`
+A line of a file is a conversation: {"messages": [{"role": "user", "content": "ping"}, {"role": "assistant", "content": "pong"}]}.
+Ctrl-C saves a checkpoint; the same command goes on from it, bit for bit as if it had not stopped, and so it does after a crash.`
 }
 
 // Run trains and writes the model.
 func (c trainCommand) Run(call *call) error {
+	if err := c.fillIn(); err != nil {
+		return usageError{err}
+	}
+	course, err := c.course(call)
+	if err != nil {
+		return usageError{err}
+	}
+	t := course.training
+	if from := t.Step(); from > 0 {
+		fmt.Fprintf(call.Err, "going on from step %d, saved in %s\n", from, c.Dir)
+	}
+	curve, err := openCurve(filepath.Join(c.Dir, curveName), t.Steps(), t.Step())
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal(syscall.SIGTERM)
+	defer stop()
+	last, reached, err := c.train(ctx, call, t, curve)
+	if err := errors.Join(err, curve.close()); err != nil {
+		if errors.Is(err, context.Canceled) {
+			fmt.Fprintf(call.Err, "stopped after step %d; the checkpoint is in %s, and the same command goes on from there\n", t.Step(), c.Dir)
+			return errInterrupted
+		}
+		return err
+	}
+	size, err := c.export(t)
+	if err != nil {
+		return err
+	}
+	if err := curve.draw(filepath.Join(c.Dir, curvePicture), t.Preset.Model); err != nil {
+		return err
+	}
+	result := trainResult{Out: c.Out, Bytes: size, Parameters: t.Shape().Params(), Steps: t.Step(), Tokens: t.Tokens(), Loss: last.Loss, Reached: reached}
+	return course.tell(ctx, call, c, result)
+}
+
+// fillIn gives what was left open and finds out before an hour of work whether its result can be written.
+func (c *trainCommand) fillIn() error {
+	if c.Out == "" {
+		c.Out = "weir-" + c.Preset + ".gguf"
+		if c.Target != miniCorpus {
+			base := filepath.Base(c.Target)
+			c.Out = strings.TrimSuffix(base, filepath.Ext(base)) + ".gguf"
+		}
+	}
 	if c.Dir == "" {
 		c.Dir = c.Out + ".checkpoints"
 	}
 	if err := writable(c.Out); err != nil {
-		return usageError{err}
-	}
-	trainer, tok, err := mini.NewTrainer(mini.TrainOptions{Dir: c.Dir, Steps: c.Steps, Threads: c.Threads, Seed: c.Seed})
-	if err != nil {
-		return usageError{err}
-	}
-	if from := trainer.Step(); from > 0 {
-		fmt.Fprintf(call.Err, "going on from step %d, saved in %s\n", from, c.Dir)
-	}
-	ctx, stop := untilSignal(syscall.SIGTERM)
-	defer stop()
-	last, err := c.train(ctx, call, trainer)
-	if errors.Is(err, context.Canceled) {
-		fmt.Fprintf(call.Err, "stopped after step %d; the checkpoint is in %s, and the same command goes on from there\n", trainer.Step(), c.Dir)
-		return errInterrupted
-	}
-	if err != nil {
 		return err
 	}
-	size, err := export(c.Out, trainer, tok)
-	if err != nil {
-		return err
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+		return fmt.Errorf("--dir %s cannot be made: %w", c.Dir, err)
 	}
-	return c.tell(call, trainer, last, size)
+	return nil
 }
 
-// train runs to the end and gives the last progress.
-func (c trainCommand) train(ctx context.Context, call *call, trainer *train.Trainer) (last train.Progress, err error) {
-	show, done := trainProgress(call)
+// train runs to the end and gives the last progress, and whether the aims were reached before the last step.
+func (c trainCommand) train(ctx context.Context, call *call, t *mini.Training, curve *curve) (last train.Progress, reached bool, err error) {
+	show, say, done := trainProgress(call)
 	defer done()
-	err = trainer.Run(ctx, func(p train.Progress) {
+	t.Judged = func(step int, r mini.Report) {
+		curve.judged(step, t.Tokens(), r)
+		say(judgement(t, step, r))
+	}
+	reached, err = t.Run(ctx, func(p train.Progress) {
 		last = p
+		curve.progress(p)
 		show(p)
 	})
-	return last, err
+	return last, reached, err
+}
+
+// judgement tells how far the model is and what is missing.
+func judgement(t *mini.Training, step int, r mini.Report) string {
+	text := fmt.Sprintf("step %d of %d: %.1f %% of held-out questions right", step, t.Steps(), 100*r.Overall.Rate)
+	missed := t.Preset.Missed(r)
+	switch n := len(missed); {
+	case n == 0:
+		return text + "; every aim is reached"
+	case n > 3:
+		return fmt.Sprintf("%s; missing are %s and %d more", text, strings.Join(missed[:3], ", "), n-3)
+	}
+	return text + "; missing: " + strings.Join(missed, ", ")
 }
 
 // trainLogEvery is how often a run without a terminal writes a line: a log of an hour stays one screen.
 const trainLogEvery = time.Minute
 
-// trainProgress shows a bar on a terminal and otherwise a line a minute, because an hour of silence looks like a hang.
-func trainProgress(call *call) (show func(train.Progress), done func()) {
+// trainProgress shows a bar on a terminal and otherwise a line a minute, because an hour of silence looks like a hang. say writes a
+// line of its own, above the bar.
+func trainProgress(call *call) (show func(train.Progress), say func(string), done func()) {
 	words := func(p train.Progress) string {
 		return fmt.Sprintf("loss %.4f, %.0f tokens/s, %s left", p.Loss, p.TokensPerSec, p.Left.Round(time.Second))
 	}
@@ -95,7 +147,7 @@ func trainProgress(call *call) (show func(train.Progress), done func()) {
 				logged = time.Now()
 				fmt.Fprintf(call.Err, "step %d of %d: %s\n", p.Step, p.Steps, words(p))
 			}
-		}, func() {}
+		}, func(line string) { fmt.Fprintln(call.Err, line) }, func() {}
 	}
 	var bar *progressBar // the number of steps is the trainer's to tell
 	return func(p train.Progress) {
@@ -104,61 +156,15 @@ func trainProgress(call *call) (show func(train.Progress), done func()) {
 			}
 			bar.step(p.Step)
 			bar.say(words(p))
+		}, func(line string) {
+			if bar == nil {
+				fmt.Fprintln(call.Err, line)
+				return
+			}
+			fmt.Fprintln(bar.above(call.Err), line)
 		}, func() {
 			if bar != nil {
 				bar.done()
 			}
 		}
-}
-
-// writable finds out before an hour of work whether its result can be written.
-func writable(path string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("--out %s cannot be written: %w", path, err)
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
-}
-
-// export writes the model beside its place and renames it over, so that nobody ever reads half a model.
-func export(path string, trainer *train.Trainer, tok *token.Tokenizer) (size int64, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return 0, fmt.Errorf("cannot write the model: %w", err)
-	}
-	defer os.Remove(f.Name()) // nothing is there after the rename
-	w := bufio.NewWriterSize(f, 1<<20)
-	if err := mini.Export(w, trainer, tok); err != nil {
-		return 0, errors.Join(err, f.Close())
-	}
-	if err := errors.Join(w.Flush(), f.Sync(), f.Chmod(0o644)); err != nil {
-		return 0, errors.Join(fmt.Errorf("cannot write the model: %w", err), f.Close())
-	}
-	info, err := f.Stat()
-	if err := errors.Join(err, f.Close()); err != nil {
-		return 0, fmt.Errorf("cannot write the model: %w", err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return 0, fmt.Errorf("cannot write the model: %w", err)
-	}
-	return info.Size(), nil
-}
-
-type trainResult struct {
-	Out        string  `json:"out"`
-	Bytes      int64   `json:"bytes"`
-	Parameters int     `json:"parameters"`
-	Steps      int     `json:"steps"`
-	Tokens     int64   `json:"tokens,omitempty"`
-	Loss       float64 `json:"loss,omitempty"` // 0: the checkpoint was finished already
-}
-
-func (c trainCommand) tell(call *call, trainer *train.Trainer, last train.Progress, bytes int64) error {
-	shape := trainer.Shape()
-	if c.JSON {
-		return printJSON(call.Out, trainResult{c.Out, bytes, shape.Params(), trainer.Step(), last.Tokens, last.Loss})
-	}
-	fmt.Fprintf(call.Out, "%s: %s parameters in %s, %d steps\n", c.Out, count(int64(shape.Params())), size(bytes), trainer.Step())
-	fmt.Fprintf(call.Out, "what it has learnt: weir eval %s\n", c.Out)
-	return nil
 }

@@ -42,7 +42,7 @@ type Config struct {
 
 // Model is one entry of Models: a built-in model or a file.
 type Model struct {
-	Builtin string `yaml:"builtin" doc:"the built-in model: weir-mini"`
+	Builtin string `yaml:"builtin" doc:"a built-in model: weir-mini or weir-nano"`
 	File    string `yaml:"file" doc:"a GGUF file or a Hugging Face folder"`
 	Engine  Engine `yaml:"engine" doc:"what differs from the common section"`
 }
@@ -213,6 +213,10 @@ func (c Config) bounds() []string {
 	return bad
 }
 
+// Builtins are the models that the program carries, the one that is served where nothing is named first. Package mini has them;
+// this room lies below it and knows the names alone.
+func Builtins() []string { return []string{"weir-mini", "weir-nano"} }
+
 func (m Model) validate(name string) []string {
 	var bad []string
 	if err := registry.ValidName(name); err != nil {
@@ -223,8 +227,8 @@ func (m Model) validate(name string) []string {
 		bad = append(bad, fmt.Sprintf("models.%s names nothing that answers; give it file: PATH or builtin: weir-mini", name))
 	case m.Builtin != "" && m.File != "":
 		bad = append(bad, fmt.Sprintf("models.%s has both builtin and file; keep one", name))
-	case m.Builtin != "" && m.Builtin != "weir-mini":
-		bad = append(bad, fmt.Sprintf("models.%s.builtin %q does not exist; it is weir-mini", name, m.Builtin))
+	case m.Builtin != "" && !slices.Contains(Builtins(), m.Builtin):
+		bad = append(bad, fmt.Sprintf("models.%s.builtin %q does not exist; there are %s", name, m.Builtin, strings.Join(Builtins(), " and ")))
 	case m.File != "":
 		if _, err := os.Stat(m.File); err != nil {
 			bad = append(bad, fmt.Sprintf("models.%s.file %q cannot be read: %v", name, m.File, err))

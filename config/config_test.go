@@ -102,7 +102,7 @@ admin: [1]
 		`line 10: models.bad name.file "/no/such/file" cannot be read`,
 		`line 11: models.empty names nothing that answers; give it file: PATH or builtin: weir-mini`,
 		`line 12: models.both has both builtin and file; keep one`,
-		`line 13: models.other.builtin "gpt-5" does not exist; it is weir-mini`,
+		`line 13: models.other.builtin "gpt-5" does not exist; there are weir-mini and weir-nano`,
 		`line 14: models.threads.engine.threads: threads are common to all models; set engine.threads`,
 		`line 14: models.threads.engine.context -1 is out of range`,
 		`line 15: keys.require "sometimes" is not known; it is auto, always or never`,

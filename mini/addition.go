@@ -7,7 +7,7 @@ import (
 )
 
 func addition() Task {
-	return Task{Name: "addition", About: "the sum of two numbers up to 99", Share: 11, draw: drawAddition}
+	return Task{Name: "addition", About: "the sum of two numbers up to 99", Share: 9, draw: drawAddition}
 }
 
 var additionPhrasings = []string{

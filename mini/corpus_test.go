@@ -17,6 +17,9 @@ func TestReadmesQuestionIsHeldOut(t *testing.T) {
 func TestHeldOutIsAboutATenth(t *testing.T) {
 	t.Parallel()
 	for _, task := range Tasks() {
+		if task.listed != nil {
+			continue // none is taught at all
+		}
 		held := 0
 		const n = 4000
 		for i := range uint64(n) {
@@ -45,7 +48,7 @@ func TestTrainingNeverShowsHeldOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, q := range suite {
-			if !HeldOut(q.Key) {
+			if !HeldOut(q.Key) && q.Task != outside().Name {
 				t.Fatalf("the suite asks %q, whose key %q is taught", q.Text, q.Key)
 			}
 			asked[wording(q.said())] = true

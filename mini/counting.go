@@ -6,7 +6,7 @@ import (
 )
 
 func counting() Task {
-	return Task{Name: "counting", About: "counting up or down between two numbers", Share: 5, draw: drawCounting}
+	return Task{Name: "counting", About: "counting up or down between two numbers", Share: 6, draw: drawCounting}
 }
 
 var countUpPhrasings = []string{

@@ -8,7 +8,7 @@ import (
 )
 
 func fields() Task {
-	return Task{Name: "fields", About: "the fields of a sentence as JSON", Share: 11, draw: drawFields}
+	return Task{Name: "fields", About: "the fields of a sentence as JSON", Share: 12, draw: drawFields}
 }
 
 // record is a kind of sentence: its fields in their usual order, how a value of each is drawn, and how it is told.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 func followups() Task {
@@ -31,8 +32,11 @@ var (
 
 // drawFollowup asks about the answer to a question before, which is never a held-out one: what is held out is the second step.
 func drawFollowup(d *dice) Question {
-	if d.percent(25) {
+	switch p := d.below(100); {
+	case p < 22:
 		return drawTurned(d)
+	case p < 34:
+		return drawNamed(d)
 	}
 	first, r := taughtSum(d)
 	q := Question{Before: []Question{first}}
@@ -51,6 +55,26 @@ func drawFollowup(d *dice) Question {
 	}
 	q.Text = manner(d, q.Text)
 	return q
+}
+
+var namePhrasings = []string{
+	"What is my name?", "What's my name?", "Who am I?", "Do you know my name?", "How am I called?", "Tell me my name.", "Say my name.",
+	"Do you remember my name?", "And my name is?", "What did I say my name was?", "Can you tell me my name?", "Which name did I tell you?",
+}
+
+// drawNamed asks for the name that was told before. The key is the name in all its wordings: which name it is can only be copied.
+func drawNamed(d *dice) Question {
+	first := greetings().Name
+	for range drawsMax {
+		q := drawIntroduction(d)
+		if HeldOut(q.Key) {
+			continue
+		}
+		q.Task = first
+		name := strings.TrimSuffix(strings.TrimPrefix(q.Answer, "Hello, "), "! What can I work out for you?")
+		return Question{Text: manner(d, pick(d, namePhrasings)), Answer: "Your name is " + name + ".", Key: name, Before: []Question{q}}
+	}
+	panic("mini: no introduction is taught")
 }
 
 // taughtSum draws a sum or difference from 0 to 99 whose operands are not held out.

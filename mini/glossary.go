@@ -3,7 +3,7 @@ package mini
 import "strings"
 
 func glossary() Task {
-	return Task{Name: "glossary", About: "words of serving language models, explained", Share: 5, draw: drawGlossary}
+	return Task{Name: "glossary", About: "words of serving language models, explained", Share: 4, draw: drawGlossary}
 }
 
 // term is a word of the trade: the ways to name it as they stand after "what is", and what it means, in our own words.

@@ -1,7 +1,9 @@
 package mini
 
+import "strings"
+
 func greetings() Task {
-	return Task{Name: "greetings", About: "hello, thanks, goodbye and who are you", Share: 3, draw: drawGreetings}
+	return Task{Name: "greetings", About: "hello, thanks, goodbye and who are you", Share: 4, draw: drawGreetings}
 }
 
 // courtesy is one thing that people say, in several wordings, with the one reply.
@@ -31,6 +33,9 @@ var courtesies = []courtesy{
 
 // drawGreetings says a courtesy in one of the manners that people have.
 func drawGreetings(d *dice) Question {
+	if d.percent(30) {
+		return drawIntroduction(d)
+	}
 	c := pick(d, courtesies)
 	text := pick(d, c.said)
 	switch d.below(8) {
@@ -44,4 +49,26 @@ func drawGreetings(d *dice) Question {
 		text = lowerFirst(text)
 	}
 	return Question{Text: text + pick(d, []string{"", "", ".", "!", "?", "?", "?!"}), Answer: c.reply, Key: key}
+}
+
+var introductions = []string{
+	"My name is {name}.", "I am {name}.", "I'm {name}.", "Hello, I am {name}.", "Hi, my name is {name}.", "{name} is my name.", "Call me {name}.",
+	"You can call me {name}.", "Hi, {name} here.", "Good morning, my name is {name}.", "They call me {name}.",
+}
+
+// drawIntroduction tells a name, to be greeted by it. Most names are coined: what this teaches is to copy a word never seen.
+func drawIntroduction(d *dice) Question {
+	name := pick(d, names)
+	if d.percent(70) {
+		name = capital(coined(d))
+	}
+	text := fill(pick(d, introductions), "name", name)
+	key := wording(text)
+	if d.percent(30) && !strings.HasPrefix(text, name) {
+		text = lowerFirst(text)
+	}
+	if d.percent(30) {
+		text = strings.TrimRight(text, ".")
+	}
+	return Question{Text: text, Answer: "Hello, " + name + "! What can I work out for you?", Key: key}
 }

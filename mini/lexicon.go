@@ -44,8 +44,10 @@ func coined(d *dice) string {
 // properName is a name from the list, or in one of four cases a coined one.
 func properName(d *dice, known []string) string {
 	if d.percent(25) {
-		s := coined(d)
-		return string(s[0]-'a'+'A') + s[1:]
+		return capital(coined(d))
 	}
 	return pick(d, known)
 }
+
+// capital gives a word of small letters a capital.
+func capital(s string) string { return string(s[0]-'a'+'A') + s[1:] }

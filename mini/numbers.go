@@ -6,11 +6,11 @@ import (
 )
 
 func numberWords() Task {
-	return Task{Name: "words", About: "numbers up to 9999 written in words", Share: 7, draw: drawNumberWords}
+	return Task{Name: "words", About: "numbers up to 9999 written in words", Share: 6, draw: drawNumberWords}
 }
 
 func digits() Task {
-	return Task{Name: "digits", About: "number words up to 9999 written in digits", Share: 4, draw: drawDigits}
+	return Task{Name: "digits", About: "number words up to 9999 written in digits", Share: 3, draw: drawDigits}
 }
 
 var numberWordsPhrasings = []string{

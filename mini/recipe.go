@@ -22,7 +22,7 @@ const (
 	contextLength = 512
 
 	// corpusVersion is part of a checkpoint's identity: a run must not go on with other questions than it began with.
-	corpusVersion = "weir-mini corpus 2"
+	corpusVersion = "weir-mini corpus 3"
 )
 
 // Preset is a model that can be trained here: its name, its shape and how long it takes to learn.
@@ -32,6 +32,7 @@ type Preset struct {
 	About string
 	steps int // optimiser steps of the published run
 	shape train.Shape
+	aims  []Aim
 }
 
 // Presets lists what can be trained. All read the same corpus through the same vocabulary, so that one can draft for the other.
@@ -44,8 +45,8 @@ func Presets() []Preset {
 	// A fifth of weir-mini's work for each token: the ladder's lower rung, and what drafts for it.
 	nano.Dim, nano.Layers, nano.Hidden = 64, 5, 192
 	return []Preset{
-		{Name: "mini", Model: Name, About: "1.8 million parameters", steps: 14_000, shape: mini},
-		{Name: "nano", Model: NanoName, About: "a fifth of weir-mini's work for each token, with its vocabulary", steps: 24_000, shape: nano},
+		{Name: "mini", Model: Name, About: "1.8 million parameters", steps: 20_000, shape: mini, aims: miniAims()},
+		{Name: "nano", Model: NanoName, About: "a fifth of weir-mini's work for each token, with its vocabulary", steps: 24_000, shape: nano, aims: nanoAims()},
 	}
 }
 
@@ -71,6 +72,8 @@ type TrainOptions struct {
 	// Steps is the length of the run; 0 means the published model's. The learning rate falls over the whole of it, so a shorter
 	// run is a complete one with a weaker model, while a longer one that is stopped early is not.
 	Steps int
+	// SaveEvery is how many steps lie between checkpoints; 0 means the trainer's default.
+	SaveEvery int
 	// Threads is how many cores to use; 0 means all.
 	Threads int
 	// Seed draws another corpus and other first weights; 0 means the published model's.
@@ -100,6 +103,6 @@ func NewTrainer(o TrainOptions) (*train.Trainer, *token.Tokenizer, error) {
 	shape := preset.shape
 	shape.Vocab = tok.Size()
 	// Peak rate, betas, decay, warm-up and cosine are engine/train's defaults, which a trial run of this model chose.
-	t, err := train.Resume(train.Config{Shape: shape, Steps: o.Steps, Seed: o.Seed, Data: corpusVersion, Threads: o.Threads, Dir: o.Dir}, src)
+	t, err := train.Resume(train.Config{Shape: shape, Steps: o.Steps, Seed: o.Seed, Data: corpusVersion, Threads: o.Threads, Dir: o.Dir, SaveEvery: o.SaveEvery}, src)
 	return t, tok, err
 }

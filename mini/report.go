@@ -10,7 +10,7 @@ import (
 // score counts answers task by task.
 func score(suite []Question, answers []string) Report {
 	var r Report
-	r.Overall.Task = "overall"
+	r.Overall.Task = overallTask
 	for i, q := range suite {
 		if len(r.Tasks) == 0 || r.Tasks[len(r.Tasks)-1].Task != q.Task {
 			r.Tasks = append(r.Tasks, Score{Task: q.Task})

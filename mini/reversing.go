@@ -6,7 +6,7 @@ import (
 )
 
 func reversing() Task {
-	return Task{Name: "reversing", About: "digits, or the words of a list, in reverse order", Share: 8, draw: drawReversing}
+	return Task{Name: "reversing", About: "digits, or the words of a list, in reverse order", Share: 10, draw: drawReversing}
 }
 
 var reverseDigitsPhrasings = []string{

@@ -3,7 +3,7 @@ package mini
 import "slices"
 
 func sorting() Task {
-	return Task{Name: "sorting", About: "three to six numbers in order", Share: 12, draw: drawSorting}
+	return Task{Name: "sorting", About: "three to six numbers in order", Share: 13, draw: drawSorting}
 }
 
 var sortPhrasings = []string{
@@ -18,9 +18,16 @@ var sortDownPhrasings = []string{
 	"Put {x} in descending order.", "Sort these numbers from high to low: {x}",
 }
 
-func drawSorting(d *dice) Question {
+// sortingFive asks the middle of sorting by itself: mixed with lists of three, its rate would flatter.
+func sortingFive() Task {
+	return Task{Name: "sorting5", About: "five numbers in order, a part of sorting", draw: func(d *dice) Question { return drawSorted(d, 5, 5) }}
+}
+
+func drawSorting(d *dice) Question { return drawSorted(d, 3, 6) }
+
+func drawSorted(d *dice, least, most int) Question {
 	below := pick(d, []int{100, 100, 100, 100, 20, 10})
-	x := make([]int, d.between(3, 6))
+	x := make([]int, d.between(least, most))
 	for i := range x {
 		x[i] = d.below(below)
 	}

@@ -3,7 +3,7 @@ package mini
 import "fmt"
 
 func subtraction() Task {
-	return Task{Name: "subtraction", About: "the difference of two numbers up to 99", Share: 12, draw: drawSubtraction}
+	return Task{Name: "subtraction", About: "the difference of two numbers up to 99", Share: 10, draw: drawSubtraction}
 }
 
 var subtractionPhrasings = []string{

@@ -12,11 +12,14 @@ type Task struct {
 	About string // one line, for people
 
 	// Share is the task's part of the training, in hundredths. Skills that come late (sorting, arithmetic, units) get more than
-	// those that a trial run showed to come early.
+	// those that a trial run showed to come early. A task without a share is only asked.
 	Share int
 
 	// draw makes any question of the task, held out or not.
 	draw func(d *dice) Question
+
+	// listed are the questions of a task that has no draw: asked as they stand and never taught.
+	listed []Question
 }
 
 // Question is one thing to ask the model, with the one answer that counts as right.
@@ -47,7 +50,7 @@ func (q Question) Right(answer string) bool { return strings.TrimSpace(answer) =
 func Tasks() []Task {
 	return []Task{
 		addition(), subtraction(), tables(), numberWords(), digits(), counting(), reversing(), sorting(), units(), fields(),
-		greetings(), glossary(), unknown(), followups(),
+		greetings(), glossary(), unknown(), followups(), sortingFive(), outside(),
 	}
 }
 
@@ -61,6 +64,9 @@ func (t Task) Question(seed, index uint64, held bool) Question {
 const drawsMax = 2000
 
 func (t Task) ask(d *dice, held bool) Question {
+	if t.listed != nil {
+		return pick(d, t.listed)
+	}
 	for range drawsMax {
 		q := t.draw(d)
 		if HeldOut(q.Key) == held {

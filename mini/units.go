@@ -7,7 +7,7 @@ import (
 )
 
 func units() Task {
-	return Task{Name: "units", About: "lengths, weights, volumes and times in other units", Share: 8, draw: drawUnits}
+	return Task{Name: "units", About: "lengths, weights, volumes and times in other units", Share: 7, draw: drawUnits}
 }
 
 // conversion says that one large unit is factor small ones. Values run from 1 to most.

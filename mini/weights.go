@@ -2,9 +2,24 @@ package mini
 
 import _ "embed"
 
-//go:embed weir-mini.gguf
-var trained []byte
+var (
+	//go:embed weir-mini.gguf
+	trainedMini []byte
+	//go:embed weir-nano.gguf
+	trainedNano []byte
+)
 
-// Weights are the published model: the GGUF file that `weir train weir-mini` wrote, with its tokenizer and chat template. The
-// bytes are the program's own; nobody may change them.
-func Weights() []byte { return trained }
+// Names of the embedded models, the larger first.
+func Names() []string { return []string{Name, NanoName} }
+
+// Weights are an embedded model: the GGUF file that `weir train mini` wrote, with its tokenizer and chat template; ok is false for
+// a name that is not among Names. The bytes are the program's own; nobody may change them.
+func Weights(name string) (gguf []byte, ok bool) {
+	switch name {
+	case Name:
+		return trainedMini, true
+	case NanoName:
+		return trainedNano, true
+	}
+	return nil, false
+}

@@ -55,8 +55,14 @@ func Resume(cfg Config, src Source) (*Trainer, error) {
 // Shape is the architecture, with defaults filled in.
 func (t *Trainer) Shape() Shape { return t.cfg.Shape }
 
+// Steps is the length of the whole run.
+func (t *Trainer) Steps() int { return t.cfg.Steps }
+
 // Step is the number of steps done.
 func (t *Trainer) Step() int { return t.step }
+
+// Tokens is the number of tokens read, those before a resume included.
+func (t *Trainer) Tokens() int64 { return t.tokens }
 
 // Tensors are the weights under GGUF's names for a Llama; queries and keys need no permutation, as rope turns neighbouring
 // pairs. They are the trainer's own memory: read them while Run is not running.
@@ -98,17 +104,24 @@ func (t *Trainer) draw(step int) drawn {
 // Run trains to the last step, or until ctx ends, and then writes a checkpoint when there is a folder for it. report, if not
 // nil, is called about once a second, and after the last step, on Run's goroutine. A Run after one that was stopped goes on.
 func (t *Trainer) Run(ctx context.Context, report func(Progress)) error {
+	return t.RunTo(ctx, t.cfg.Steps, report)
+}
+
+// RunTo is Run that pauses after a step, for who wants to look at the weights; the checkpoint is written there, too. What comes
+// out at the end is the same, bit for bit, however often a run pauses.
+func (t *Trainer) RunTo(ctx context.Context, step int, report func(Progress)) error {
+	until := min(step, t.cfg.Steps)
 	pool := tensor.NewPool(t.cfg.Threads)
 	t.net.use(pool)
 	defer func() {
 		t.net.use(nil)
 		pool.Close()
 	}()
-	data, stop := t.feed()
+	data, stop := t.feed(until)
 	defer stop()
-	meter := newMeter(t)
+	meter := newMeter(t, until)
 	saved := t.step
-	for t.step < t.cfg.Steps && ctx.Err() == nil {
+	for t.step < until && ctx.Err() == nil {
 		loss, norm, err := t.one(<-data)
 		if err != nil {
 			return fmt.Errorf("training step %d: %w", t.step, err)
@@ -128,19 +141,19 @@ func (t *Trainer) Run(ctx context.Context, report func(Progress)) error {
 			return err
 		}
 	}
-	if t.step < t.cfg.Steps {
+	if t.step < until {
 		return ctx.Err()
 	}
 	return nil
 }
 
 // feed draws one step ahead on a goroutine of its own; stop ends it and waits.
-func (t *Trainer) feed() (data <-chan drawn, stop func()) {
+func (t *Trainer) feed(until int) (data <-chan drawn, stop func()) {
 	out, quit, done := make(chan drawn), make(chan struct{}), make(chan struct{})
-	first, steps := t.step, t.cfg.Steps
+	first := t.step
 	go func() {
 		defer close(done)
-		for step := first; step < steps; step++ {
+		for step := first; step < until; step++ {
 			select {
 			case out <- t.draw(step):
 			case <-quit:
@@ -185,11 +198,12 @@ type meter struct {
 	loss            float64
 	losses          int
 	reportEverySecs float64
+	until           int // the last step, which is always reported
 }
 
-func newMeter(t *Trainer) *meter {
+func newMeter(t *Trainer, until int) *meter {
 	now := time.Now()
-	return &meter{began: now, last: now, beganStep: t.step, lastTokens: t.tokens, reportEverySecs: 1}
+	return &meter{until: until, began: now, last: now, beganStep: t.step, lastTokens: t.tokens, reportEverySecs: 1}
 }
 
 func (m *meter) add(t *Trainer, loss, norm float64) (Progress, bool) {
@@ -197,7 +211,7 @@ func (m *meter) add(t *Trainer, loss, norm float64) (Progress, bool) {
 	m.losses++
 	now := time.Now()
 	passed := now.Sub(m.last).Seconds()
-	if passed < m.reportEverySecs && t.step < t.cfg.Steps {
+	if passed < m.reportEverySecs && t.step < m.until {
 		return Progress{}, false
 	}
 	p := Progress{Step: t.step, Steps: t.cfg.Steps, Loss: m.loss / float64(m.losses), Rate: t.cfg.rate(t.step - 1), Norm: norm, Tokens: t.tokens}
