@@ -83,7 +83,7 @@ func TestREADMETranscripts(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", bin, "./cmd/weir").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	for _, readme := range []string{"README.md", "README.zh.md", "docs/config.md"} {
+	for _, readme := range []string{"README.md", "README.zh.md", "docs/config.md", "docs/mini.md"} {
 		t.Run(readme, func(t *testing.T) {
 			t.Parallel()
 			text, err := os.ReadFile(readme)

@@ -323,7 +323,7 @@ func TestOwnVocabularyTextsAreBounded(t *testing.T) {
 
 func TestOwnStepsFollowFromTheData(t *testing.T) {
 	t.Parallel()
-	for _, x := range [][3]int{{1, 24_000, 500}, {800, 24_000, 500}, {801, 24_000, 501}, {10_000, 24_000, 6250}, {38_400, 24_000, 24_000}, {38_401, 24_000, 24_000}, {1, 300, 300}} {
+	for _, x := range [][3]int{{1, 24_000, 1500}, {2400, 24_000, 1500}, {2401, 24_000, 1501}, {10_000, 24_000, 6250}, {38_400, 24_000, 24_000}, {38_401, 24_000, 24_000}, {1, 300, 300}} {
 		if got := ownSteps(x[0], x[1]); got != x[2] {
 			t.Errorf("%d conversations take %d of %d steps, want %d", x[0], got, x[1], x[2])
 		}

@@ -2,6 +2,7 @@ package mini
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 
@@ -22,11 +23,16 @@ type Training struct {
 	Judge func(ctx context.Context, gguf []byte, o EvalOptions) (Report, error)
 	// Judged is told each report, with the step; nil is told nothing.
 	Judged func(step int, r Report)
+
+	apart int // steps between judgings in tests; 0: judgeApart
 }
 
 // judgings is how often a run is judged: nineteen times on the way, every twentieth of it. Oftener would spend more on asking than
 // an early end saves; seldomer would overshoot by minutes.
 const judgings = 20
+
+// judgeApart is the fewest steps between two judgings: asking the suite takes as long as a few hundred steps.
+const judgeApart = 500
 
 // judgeSeed draws the suite that decides about an early end. It is not the fixed one, whose figures would otherwise be chosen
 // for being good.
@@ -35,7 +41,7 @@ const judgeSeed = 1_000_003
 // Run trains until the aims are reached, the last step is done or ctx ends. reached says that it ended early. A run that is
 // started again after an early end finds out at once, by being judged again.
 func (t *Training) Run(ctx context.Context, report func(train.Progress)) (reached bool, err error) {
-	every := max(1, t.Steps()/judgings)
+	every := max(cmp.Or(t.apart, judgeApart), t.Steps()/judgings)
 	for t.Step() < t.Steps() {
 		if t.Judge != nil && t.Step() > 0 && t.Step()%every == 0 {
 			if reached, err = t.judge(ctx); err != nil || reached {
