@@ -121,12 +121,26 @@ func TestEvalScoresTheModel(t *testing.T) {
 	weir(t, "", "eval", model, "--per-task", "-1").fails(t, exitUsage, "-1")
 }
 
-// TestEvalOfTheBuiltInModel asks a few questions of what the binary holds; mini's own tests judge the score.
-func TestEvalOfTheBuiltInModel(t *testing.T) {
+// TestTheBuiltInModelsReachTheirAims asks what the binary holds the whole fixed suite and a fresh one.
+func TestTheBuiltInModelsReachTheirAims(t *testing.T) {
 	t.Parallel()
-	report := decode[mini.Report](t, weir(t, "", "eval", "weir-mini", "--json", "--per-task", "3").ok(t))
-	if report.Model != "weir-mini" || len(report.Tasks) != len(mini.Tasks()) || report.Overall.Right == 0 {
-		t.Errorf("%+v", report)
+	for _, c := range []struct{ model, seed string }{{"weir-mini", "0"}, {"weir-mini", "1"}, {"weir-nano", "0"}} {
+		args := []string{"eval", c.model, "--json", "--seed", c.seed}
+		short := testing.Short() || raceDetector // 3,200 questions take seconds, and minutes under the race detector
+		if short {
+			args = append(args, "--per-task", "3")
+		}
+		report := decode[mini.Report](t, weir(t, "", args...).ok(t))
+		if report.Model != c.model || len(report.Tasks) != len(mini.Tasks()) || report.Overall.Right == 0 {
+			t.Errorf("%+v", report)
+		}
+		preset, err := mini.PresetOf(c.model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if missed := preset.Missed(report); len(missed) > 0 && !short {
+			t.Errorf("%s, seed %s, misses %q", c.model, c.seed, missed)
+		}
 	}
 }
 
