@@ -40,6 +40,8 @@ const (
 	Upstream
 	// SlowReader is a client that did not read its stream in time and was cut.
 	SlowReader
+	// NoEndpoint is a model none of whose endpoints is alive: nothing was sent anywhere.
+	NoEndpoint
 )
 
 // Meaning is what follows from a Kind at the door.
@@ -83,13 +85,15 @@ func (k Kind) Meaning() Meaning {
 		return Meaning{502, "server_error", "upstream_error", true, "upstream"}
 	case SlowReader:
 		return Meaning{408, "invalid_request_error", "slow_reader", false, "slow_reader"}
+	case NoEndpoint:
+		return Meaning{503, "server_error", "no_endpoint", true, "no_endpoint"}
 	}
 	return Meaning{500, "server_error", "internal_error", false, "internal"}
 }
 
 // Kinds lists every Kind, for tests and for metrics that want all labels from the start.
 func Kinds() []Kind {
-	return []Kind{Internal, Invalid, TooLong, TooLarge, Unauthenticated, Forbidden, NotFound, UnknownModel, Overloaded, Draining, Timeout, Canceled, Upstream, SlowReader}
+	return []Kind{Internal, Invalid, TooLong, TooLarge, Unauthenticated, Forbidden, NotFound, UnknownModel, Overloaded, Draining, Timeout, Canceled, Upstream, SlowReader, NoEndpoint}
 }
 
 // String is the kind's label.
@@ -105,7 +109,46 @@ type Error struct {
 	Param      string
 	Code       string        // in place of the kind's own code, where OpenAI's clients branch on a finer one
 	RetryAfter time.Duration // when to come back; 0 where there is nothing to say
+	Fault      Fault         // what a remote endpoint did, where it was one that failed
 	Err        error
+}
+
+// Fault is the closed list of what a remote endpoint can do wrong. What is held against the endpoint, and whether another is tried, is
+// looked up by it.
+type Fault int
+
+const (
+	// FaultNone: the endpoint did nothing wrong, or there was none.
+	FaultNone Fault = iota
+	// FaultConnect: no connection, or no request could be written to it.
+	FaultConnect
+	// FaultStatus: a 5xx that says nothing better.
+	FaultStatus
+	// FaultBusy: it is full and said so: 429, 503, an overload inside a stream.
+	FaultBusy
+	// FaultConfig: it refuses this server: a wrong key, a wrong path, a model that it does not serve.
+	FaultConfig
+	// FaultConnectTimeout, FaultFirstTimeout, FaultIdleTimeout: it was silent for too long, in this part of its answer.
+	FaultConnectTimeout
+	FaultFirstTimeout
+	FaultIdleTimeout
+	// FaultCut: its answer ended in the middle.
+	FaultCut
+	// FaultStream: it told an error inside an answer that had begun.
+	FaultStream
+	// FaultFormat: what it sent is no answer.
+	FaultFormat
+	// FaultTask: it cannot do what this request asks, and another may: the embedded engine asked for tools, say.
+	FaultTask
+)
+
+// String is the fault's label in metrics and logs.
+func (f Fault) String() string {
+	names := [...]string{"none", "connect", "status", "busy", "config", "connect_timeout", "first_token_timeout", "idle_timeout", "cut", "stream_error", "format", "task"}
+	if f < 0 || int(f) >= len(names) {
+		return "none"
+	}
+	return names[f]
 }
 
 // Error is the text for logs: with the operation and the cause.
@@ -174,6 +217,10 @@ func publicMessage(k Kind) string {
 		return "The engine's queue is full; try again after the time in Retry-After."
 	case Draining:
 		return "This server is stopping; try again, another replica may answer."
+	case NoEndpoint:
+		return "No endpoint of this model is alive; try again after the time in Retry-After."
+	case Upstream:
+		return "The engine behind this server failed on the request; try again."
 	}
 	return k.String()
 }

@@ -1,5 +1,7 @@
 package llm
 
+import "time"
+
 // EventKind says what an Event tells.
 type EventKind int
 
@@ -18,7 +20,32 @@ const (
 	EventUsage
 	// EventError tells of a failure inside an answer that has begun, where the failure does not end the others.
 	EventError
+	// EventFrame is a wire frame that a remote engine sent, passed on as it stands: one server-sent event of a stream, or the body of an
+	// answer in one piece. Holds says what is in it.
+	EventFrame
+	// EventPlaced tells where the answer will come from, before anything of it. It may come again where a place failed before it answered.
+	EventPlaced
 )
+
+// Holds says what a frame has in it, so that nobody needs to decode it to know.
+type Holds int
+
+// What a frame can hold, several at once.
+const (
+	HoldsContent Holds = 1 << iota
+	HoldsReasoning
+	HoldsToolCall
+	HoldsFinish // of a choice
+	HoldsUsage
+	HoldsWhole // an answer in one piece
+)
+
+// Place is where an answer comes from.
+type Place struct {
+	Model    ModelID    // the model that answers, which may be another than the one asked for
+	Endpoint EndpointID // which of its endpoints
+	Queued   time.Duration
+}
 
 // Event is one thing that happens in an answer. Events of one choice come in order; choices may interleave. Text ends at
 // UTF-8 boundaries and holds no part of a stop string.
@@ -33,8 +60,11 @@ type Event struct {
 	Usage  Usage          // for usage; for a delta and a finish of a local model, what its choice has used so far
 	Err    *Error         // for an error
 
-	Frame   []byte  // the wire frame that a remote engine sent; nil where Weir made the event
+	// Frame is a remote engine's wire frame, for EventFrame. It is valid until emit returns.
+	Frame   []byte
 	Dialect Dialect // of Frame
+	Holds   Holds   // what is in Frame
+	Place   Place   // for placed
 }
 
 // Carries reports whether the event carries content, reasoning or a tool call: what TTFT is counted to, and what a retry must
@@ -45,6 +75,8 @@ func (e *Event) Carries() bool {
 		return e.Text != "" || len(e.Tokens) > 0
 	case EventToolCall:
 		return true
+	case EventFrame:
+		return e.Holds&(HoldsContent|HoldsReasoning|HoldsToolCall|HoldsWhole) != 0
 	}
 	return false
 }

@@ -2,6 +2,7 @@ package llm
 
 import (
 	"encoding/json"
+	"sync"
 	"time"
 )
 
@@ -11,6 +12,8 @@ type (
 	ModelID string
 	// TenantID names who a request is for; it also salts the prefix cache, so that tenants cannot probe each other.
 	TenantID string
+	// EndpointID names one endpoint of the fleet as headers, logs and metrics show it: a name, never an address.
+	EndpointID string
 	// TokenID is an index into a model's vocabulary.
 	TokenID int32
 )
@@ -60,6 +63,57 @@ type Request struct {
 	Arrived time.Time // when the request's head was read
 	Body    []byte    // the body it came in with, for a hand that speaks the same dialect; nil where there is none
 	Dialect Dialect   // the wire format of Body and of Event.Frame
+
+	Shape Shape         // what routing needs to know of the prompt
+	Lazy  *Lazy         // decodes Body in full where the door has only scanned it; nil where every field is set
+	Going *Continuation // what of the answer is out already; nil for one that begins
+}
+
+// Shape is what routing knows of a request without its words.
+type Shape struct {
+	Prompt  int      // tokens of the prompt: an estimate, unless somebody counted
+	Prefix  []uint64 // chained hashes of the prompt's whole blocks, from its beginning; nil where they are not known
+	Block   int      // tokens of one block of Prefix, an estimate like Prompt
+	Session string   // what keeps a client's turns together; empty where it named none
+	// Whole says that a stream of the answer cannot be taken up by another endpoint in its middle: it has several choices, tools that
+	// must be called, or a form that a second grammar would begin anew.
+	Whole bool
+}
+
+// Continuation is the part of an answer that its client has already: a runner that can goes on behind it.
+type Continuation struct {
+	Text      string    // of the answer
+	Reasoning string    // that came before it
+	Tokens    []TokenID // the tokens of Text, where they are known; nil where they are not
+	Prompt    []TokenID // the tokens of the prompt, where they are known
+}
+
+// Lazy decodes a request's body in full, once, when the first who needs it asks.
+type Lazy struct {
+	once   sync.Once
+	decode func() (*Request, error)
+	whole  *Request
+	err    error
+}
+
+// NewLazy makes one of the function that decodes.
+func NewLazy(decode func() (*Request, error)) *Lazy { return &Lazy{decode: decode} }
+
+// Whole is r with every field of its body decoded: r itself where the door has done so. The error is what a strict door would have
+// refused the body with.
+func (r *Request) Whole() (*Request, error) {
+	if r.Lazy == nil {
+		return r, nil
+	}
+	l := r.Lazy
+	l.once.Do(func() { l.whole, l.err = l.decode() })
+	if l.err != nil {
+		return nil, l.err
+	}
+	whole := *l.whole
+	whole.ID, whole.Trace, whole.Model, whole.Tenant, whole.KeyID, whole.Arrived = r.ID, r.Trace, r.Model, r.Tenant, r.KeyID, r.Arrived
+	whole.Body, whole.Dialect, whole.Shape, whole.Going = r.Body, r.Dialect, r.Shape, r.Going
+	return &whole, nil
 }
 
 // Dialect names a wire format.
