@@ -6,16 +6,17 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS = -s -w -X main.version=$(VERSION)
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: build test race house sdk lint fuzz soak dist model clean help
+.PHONY: build test race house sdk lint fuzz soak bench-gateway dist model clean help
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 build: ## bin/weir for this machine
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
 
 test: lint ## all tests without cgo; those that need Python, Node or the shared data skip and say so
 	$(GO) test ./...
+	cd bench && $(GO) vet ./... && $(GO) test ./...
 	cd sdktest && $(GO) test -count=1 -timeout 20m ./...
 
 race: ## all tests under the race detector, which needs cgo and gcc
@@ -38,6 +39,9 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 soak: ## 200 streaming clients for a minute
 	WEIR_SOAK=1m $(GO) test -count=1 -run Soak -v ./app
 
+bench-gateway: ## weir, a bare Go proxy and the gateways installed here under the same load, as a table; BENCH="-rounds 1 -only weir,bareproxy"
+	cd bench && $(GO) run ./gateway $(BENCH)
+
 dist: ## dist/: release binaries for every platform
 	@mkdir -p dist
 	@for p in $(PLATFORMS); do os=$${p%/*}; arch=$${p#*/}; ext=; [ $$os = windows ] && ext=.exe; \
@@ -48,4 +52,4 @@ model: ## train weir-mini again, about an hour on one core, and embed it
 	$(GO) run ./cmd/weir train mini --full --dir .cache/train --out mini/weir-mini.gguf
 
 clean: ## what was built and cached
-	rm -rf bin dist .cache
+	rm -rf bin dist .cache bench/.cache
