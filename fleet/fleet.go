@@ -2,8 +2,8 @@
 // been, and what they report of themselves. It keeps facts and never decides: who is asked next, and who is left out, is package route's.
 //
 // Control writes the list of endpoints whole and data reads it: an immutable snapshot behind an atomic pointer. An Endpoint's own facts
-// are under its own lock, held for a few additions. Watch owns one goroutine an endpoint; everything else runs on its caller's. Time
-// comes in as an argument, so that the same code runs in virtual time.
+// are under its own lock, held for a few additions. A Watcher owns one goroutine an endpoint, a Discovery one for its source;
+// everything else runs on its caller's. Time comes in as an argument, but to these two, so that the same code runs in virtual time.
 package fleet
 
 import (
