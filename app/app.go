@@ -20,6 +20,7 @@ import (
 
 	"github.com/weir-ai/weir/backend/local"
 	"github.com/weir-ai/weir/config"
+	"github.com/weir-ai/weir/fleet"
 	"github.com/weir-ai/weir/gateway"
 	"github.com/weir-ai/weir/llm"
 	"github.com/weir-ai/weir/registry"
@@ -40,14 +41,22 @@ type Options struct {
 // System is one running Weir.
 type System struct {
 	cfg      config.Config
+	options  Options
 	log      *slog.Logger
 	metrics  *prometheus.Registry
 	models   *registry.Registry
+	fleet    *fleet.Fleet
+	servings servings
+	machine  *local.Machine // nil where no model runs here
+	gauges   *engineMetrics
 	backends []*local.Backend
+	watcher  *fleet.Watcher
 	pipeline *serve.Pipeline
 	gateway  *gateway.Server
 	address  net.Addr
 	admin    net.Addr
+
+	reloading sync.Mutex
 
 	stops  stack
 	once   sync.Once
@@ -62,7 +71,7 @@ func Open(cfg config.Config, o Options) (*System, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &System{cfg: cfg, log: log, ended: make(chan error, 2), models: &registry.Registry{}, metrics: telemetry.NewMetrics(o.Version)}
+	s := &System{cfg: cfg, log: log, options: o, ended: make(chan error, 2), metrics: telemetry.NewMetrics(o.Version)}
 	if err := s.openModels(o); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -70,7 +79,11 @@ func Open(cfg config.Config, o Options) (*System, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
-	s.pipeline = serve.New(s.models, serve.Listener{Settled: answers.Settled}, time.Now)
+	s.pipeline = serve.New(s.models, s.fleet, serve.Options{Report: answers.Listener()})
+	if err := s.metrics.Register(serve.NewFleetMetrics(s.fleet, s.pipeline, time.Now)); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	s.watch()
 	return s, nil
 }
 
@@ -104,7 +117,7 @@ func Start(cfg config.Config, o Options) (_ *System, err error) {
 	if !cfg.KeysRequired() && !config.Loopback(cfg.Listen) {
 		s.log.Warn("no key is asked for: whoever reaches this address may ask", "address", cfg.Listen)
 	}
-	s.serve("main", listener, s.gateway.Handler(), s.gateway.TLSConfig())
+	s.serve("main", s.gateway.Listen(listener), s.gateway.Handler(), s.gateway.TLSConfig())
 	if cfg.Admin != "" {
 		admin, err := net.Listen("tcp", cfg.Admin)
 		if err != nil {
@@ -118,41 +131,6 @@ func Start(cfg config.Config, o Options) (_ *System, err error) {
 	}
 	s.stops.push("running answers", s.drain)
 	return s, nil
-}
-
-// openModels loads what the configuration names, or the built-in model where it names nothing.
-func (s *System) openModels(o Options) error {
-	machine, err := local.NewMachine(s.cfg.Engine.Threads, o.Kernels)
-	if err != nil {
-		return err
-	}
-	s.stops.push("workers", func(context.Context) error { machine.Close(); return nil })
-	s.log.Info("engine started", "chosen", machine.Reason)
-	gauges, err := newEngineMetrics(s.metrics)
-	if err != nil {
-		return err
-	}
-	var entries []registry.Model
-	for _, m := range modelsOf(s.cfg) {
-		if o.Loading != nil {
-			o.Loading(m.name)
-		} else {
-			s.log.Info("loading model", "model", m.name)
-		}
-		begun := time.Now()
-		b, err := openModel(m, machine, s.cfg.Engine.Over(m.spec.Engine).Local(), gauges.listener(m.name))
-		if err != nil {
-			return err
-		}
-		s.backends = append(s.backends, b)
-		s.stops.push("model "+m.name, func(context.Context) error { return b.Close() })
-		gauges.watch(m.name, b)
-		a := b.About()
-		s.log.Info("model loaded", "model", m.name, "architecture", a.Architecture, "parameters", a.Parameters, "type", a.Quantization,
-			"context", a.ContextLength, "bytes", a.Bytes, "took", time.Since(begun).Round(time.Millisecond))
-		entries = append(entries, registry.Model{ID: llm.ModelID(m.name), Runner: b, Vocabulary: b, Created: begun, OwnedBy: "weir", About: a})
-	}
-	return s.models.Set(entries)
 }
 
 // serve answers on l until the system stops. The stop closes what is left after the drain.
@@ -174,6 +152,7 @@ func (s *System) serve(name string, l net.Listener, h http.Handler, t *tls.Confi
 			err = server.Close()
 		}
 		running.Wait()
+		s.gateway.Flush(ctx) // who still reads may have the rest, as long as the grace lasts
 		return err
 	})
 }

@@ -29,13 +29,13 @@ func modelsOf(cfg config.Config) []named {
 	return out
 }
 
-func openModel(m named, machine *local.Machine, cfg local.Config, listener local.Listener) (*local.Backend, error) {
-	if m.spec.File != "" {
-		return local.Open(m.name, m.spec.File, machine, cfg, listener)
+func openModel(name string, spec config.Endpoint, machine *local.Machine, cfg local.Config, listener local.Listener) (*local.Backend, error) {
+	if spec.File != "" {
+		return local.Open(name, spec.File, machine, cfg, listener)
 	}
-	gguf, ok := mini.Weights(m.spec.Builtin)
+	gguf, ok := mini.Weights(spec.Builtin)
 	if !ok {
-		return nil, fmt.Errorf("model %q: there is no built-in model %q", m.name, m.spec.Builtin)
+		return nil, fmt.Errorf("model %q: there is no built-in model %q", name, spec.Builtin)
 	}
-	return local.OpenBytes(m.name, gguf, machine, cfg, listener)
+	return local.OpenBytes(name, gguf, machine, cfg, listener)
 }

@@ -69,12 +69,19 @@ func modelTable(w io.Writer, lines []modelLine) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tARCHITECTURE\tPARAMETERS\tTYPE\tCONTEXT\tSIZE")
 	for _, l := range lines {
+		if l.Architecture == "" {
+			fmt.Fprintf(t, "%s\tanswered by other engines (weir check --probe asks them)\n", l.Name)
+			continue
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", l.Name, l.Architecture, count(l.Parameters), l.Type, l.ContextLength, size(l.Bytes))
 	}
 	return t.Flush()
 }
 
 func aboutLine(a registry.About) string {
+	if a.Architecture == "" {
+		return "answered by other engines"
+	}
 	return fmt.Sprintf("%s, %s parameters, %s, context %d", a.Architecture, count(a.Parameters), a.Quantization, a.ContextLength)
 }
 

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -102,16 +103,17 @@ func (serveCommand) Help() string {
   curl -sN localhost:8080/v1/chat/completions -H 'content-type: application/json' \
     -d '{"model":"weir-mini","stream":true,"messages":[{"role":"user","content":"What is 17 + 25?"}]}'
 
+kill -HUP reads the configuration again: models and their endpoints change without a cut stream.
 Ctrl-C (or SIGTERM) refuses new work and lets running answers end, at most shutdown.grace; a second one ends at once. While models
 load there is nothing to wait for: Ctrl-C ends at once with exit code 130, SIGTERM with 0.
 WEIR_KERNELS=go|avx2|avx512 forces a kernel set.`
 }
 
-// Run serves until a signal comes.
-func (c serveCommand) Run(call *call) error {
+// effective is the configuration file with the flags over it.
+func (c serveCommand) effective() (config.Config, error) {
 	cfg, err := c.config()
 	if err != nil {
-		return err
+		return cfg, err
 	}
 	if c.Listen != "" {
 		cfg.Listen = c.Listen
@@ -123,7 +125,13 @@ func (c serveCommand) Run(call *call) error {
 		cfg.Keys.Require = "never"
 	}
 	cfg.AccessLog = cfg.AccessLog || c.AccessLog
-	if err := validated(cfg); err != nil {
+	return cfg, validated(cfg)
+}
+
+// Run serves until a signal comes.
+func (c serveCommand) Run(call *call) error {
+	cfg, err := c.effective()
+	if err != nil {
 		return err
 	}
 	signals := make(chan os.Signal, 2)
@@ -135,7 +143,37 @@ func (c serveCommand) Run(call *call) error {
 		return err
 	}
 	c.welcome(call, cfg, system, time.Since(begun))
+	defer c.reloads(call, system)()
 	return await(call, system, signals)
+}
+
+// reloads reads the configuration again at every SIGHUP, until the returned func is called. A fault keeps what is served.
+func (c serveCommand) reloads(call *call, system *app.System) (end func()) {
+	hups := make(chan os.Signal, 1)
+	signal.Notify(hups, syscall.SIGHUP)
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-hups:
+			}
+			cfg, err := c.effective()
+			if err == nil {
+				err = system.Reload(cfg)
+			}
+			if err != nil {
+				fmt.Fprintf(call.Err, "weir: the configuration was not reloaded, and what was served goes on:\n%v\n", err)
+			}
+		}
+	})
+	return func() {
+		signal.Stop(hups)
+		close(done)
+		running.Wait()
+	}
 }
 
 // begin starts the system. A signal that comes before it has started ends the command at once: Ctrl-C as an interruption, SIGTERM,

@@ -31,7 +31,8 @@ func (c versionCommand) Run(call *call) error {
 
 type checkCommand struct {
 	Config string `short:"c" type:"existingfile" placeholder:"FILE" help:"The configuration file; without one, the defaults are printed."`
-	JSON   bool   `help:"Print JSON: the configuration, or its faults."`
+	Probe  bool   `help:"Ask every endpoint, and print what it is, how fast and how long ago it answered."`
+	JSON   bool   `help:"Print JSON: the configuration, its faults, or with --probe what the endpoints said."`
 }
 
 // Help teaches by example.
@@ -41,6 +42,8 @@ func (checkCommand) Help() string {
   weir check                    every key with its default and what it means
   weir check > weir.yaml        a file to begin with
   weir check --config w.yaml    the effective configuration, or every fault with its line
+  weir check --config w.yaml --probe
+                                asks every endpoint: its kind, version, models and speed, or why it does not answer
 
 A key's hash may stay outside of the file: "${env:NAME}" reads it from the environment, "${file:PATH}" from a file. Secrets are
 printed as where they come from, never as what they are.`
@@ -49,6 +52,9 @@ printed as where they come from, never as what they are.`
 // Run prints the effective configuration.
 func (c checkCommand) Run(call *call) error {
 	cfg, err := readConfig(c.Config)
+	if err == nil && c.Probe {
+		return c.probe(call, cfg)
+	}
 	if c.JSON {
 		return c.asJSON(call, cfg, err)
 	}

@@ -28,7 +28,7 @@ type Config struct {
 	// Listen is on loopback by default: nothing is served to a network before somebody says so.
 	Listen        string              `yaml:"listen" doc:"address of the API, host:port"`
 	Admin         string              `yaml:"admin" doc:"a listener of its own for /metrics and health; empty: they are on the main one"`
-	Models        map[string]Model    `yaml:"models" doc:"NAME: {file: PATH}, where NAME: {engine: ...} overrides the section below; none: {weir-mini: {builtin: weir-mini}}"`
+	Models        map[string]Model    `yaml:"models" doc:"NAME: {file: PATH} or NAME: {endpoints: [{url: URL}, ...]}; none: {weir-mini: {builtin: weir-mini}}"`
 	Engine        Engine              `yaml:"engine" doc:"how embedded models run"`
 	Keys          Keys                `yaml:"keys" doc:"who may ask"`
 	TLS           TLS                 `yaml:"tls" doc:"makes the main listener speak HTTPS; both files are read again when they change"`
@@ -40,11 +40,15 @@ type Config struct {
 	Shutdown      Shutdown            `yaml:"shutdown" doc:"how a stop goes"`
 }
 
-// Model is one entry of Models: a built-in model or a file.
+// Model is one entry of Models: a built-in model, a file, or any number of endpoints.
 type Model struct {
-	Builtin string `yaml:"builtin" doc:"a built-in model: weir-mini or weir-nano"`
-	File    string `yaml:"file" doc:"a GGUF file or a Hugging Face folder"`
-	Engine  Engine `yaml:"engine" doc:"what differs from the common section"`
+	Builtin   string     `yaml:"builtin" doc:"a built-in model: weir-mini or weir-nano"`
+	File      string     `yaml:"file" doc:"a GGUF file or a Hugging Face folder"`
+	Engine    Engine     `yaml:"engine" doc:"what differs from the common section"`
+	Aliases   []string   `yaml:"aliases" doc:"other names that clients may ask for it by"`
+	Fallbacks []string   `yaml:"fallbacks" doc:"models that answer in its place, in this order, where nothing of it can"`
+	Objective Objective  `yaml:"objective" doc:"what its answers should keep to"`
+	Endpoints []Endpoint `yaml:"endpoints" doc:"what answers for it"`
 }
 
 // Engine says how embedded models run; see local.Config for what each default is and why.
@@ -147,6 +151,7 @@ func (c Config) Validate() []string {
 	for _, name := range slices.Sorted(maps.Keys(c.Models)) {
 		bad = append(bad, c.Models[name].validate(name)...)
 	}
+	bad = append(bad, c.fallbacks()...)
 	bad = append(bad, c.Engine.Local().Validate()...)
 	if t := c.Engine.Threads; t < 0 || t > 64 {
 		add("engine.threads %d is out of range; it is 0 (one a core) to 64", t)
@@ -219,26 +224,55 @@ func Builtins() []string { return []string{"weir-mini", "weir-nano"} }
 
 func (m Model) validate(name string) []string {
 	var bad []string
+	path := "models." + name
 	if err := registry.ValidName(name); err != nil {
-		bad = append(bad, fmt.Sprintf("models.%s: %v", name, err))
+		bad = append(bad, fmt.Sprintf("%s: %v", path, err))
 	}
+	if len(m.Endpoints) > endpointsMax {
+		bad = append(bad, fmt.Sprintf("%s.endpoints has %d entries; %d at most", path, len(m.Endpoints), endpointsMax))
+	}
+	if d := m.Objective; d.TTFT < 0 || d.TPOT < 0 {
+		bad = append(bad, fmt.Sprintf("%s.objective is negative; write times such as {ttft: 2s, tpot: 200ms}", path))
+	}
+	seen := map[string]bool{}
+	for i, e := range m.All(name) {
+		if seen[e.Name] {
+			bad = append(bad, fmt.Sprintf("%s.endpoints[%d].name %q is used twice; give it another", path, i, e.Name))
+		}
+		seen[e.Name] = true
+		if i < len(m.Endpoints) {
+			bad = append(bad, e.validate(fmt.Sprintf("%s.endpoints[%d]", path, i))...)
+		}
+	}
+	if len(m.Endpoints) > 0 && m.File == "" && m.Builtin == "" {
+		if m.Engine != (Engine{}) {
+			bad = append(bad, path+".engine is for the model's own file; write it beside the endpoint's file")
+		}
+		return bad
+	}
+	return append(bad, m.source(path)...)
+}
+
+// source checks what the embedded engine runs, and how.
+func (m Model) source(path string) []string {
+	var bad []string
 	switch {
 	case m.Builtin == "" && m.File == "":
-		bad = append(bad, fmt.Sprintf("models.%s names nothing that answers; give it file: PATH or builtin: weir-mini", name))
+		bad = append(bad, fmt.Sprintf("%s names nothing that answers; give it endpoints: [{url: URL}], file: PATH or builtin: weir-mini", path))
 	case m.Builtin != "" && m.File != "":
-		bad = append(bad, fmt.Sprintf("models.%s has both builtin and file; keep one", name))
+		bad = append(bad, fmt.Sprintf("%s has both builtin and file; keep one", path))
 	case m.Builtin != "" && !slices.Contains(Builtins(), m.Builtin):
-		bad = append(bad, fmt.Sprintf("models.%s.builtin %q does not exist; there are %s", name, m.Builtin, strings.Join(Builtins(), " and ")))
+		bad = append(bad, fmt.Sprintf("%s.builtin %q does not exist; there are %s", path, m.Builtin, strings.Join(Builtins(), " and ")))
 	case m.File != "":
 		if _, err := os.Stat(m.File); err != nil {
-			bad = append(bad, fmt.Sprintf("models.%s.file %q cannot be read: %v", name, m.File, err))
+			bad = append(bad, fmt.Sprintf("%s.file %q cannot be read: %v", path, m.File, err))
 		}
 	}
 	if m.Engine.Threads != 0 {
-		bad = append(bad, fmt.Sprintf("models.%s.engine.threads: threads are common to all models; set engine.threads", name))
+		bad = append(bad, fmt.Sprintf("%s.engine.threads: threads are common to all models; set engine.threads", path))
 	}
 	for _, fault := range m.Engine.Local().Validate() {
-		bad = append(bad, fmt.Sprintf("models.%s.%s", name, fault))
+		bad = append(bad, fmt.Sprintf("%s.%s", path, fault))
 	}
 	return bad
 }

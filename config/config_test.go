@@ -100,7 +100,7 @@ admin: [1]
 		`line 8: limits.header 1B is out of range; it is 4KB to 1MB`,
 		`line 10: models.bad name: model name "bad name" has ' '`,
 		`line 10: models.bad name.file "/no/such/file" cannot be read`,
-		`line 11: models.empty names nothing that answers; give it file: PATH or builtin: weir-mini`,
+		`line 11: models.empty names nothing that answers; give it endpoints: [{url: URL}], file: PATH or builtin: weir-mini`,
 		`line 12: models.both has both builtin and file; keep one`,
 		`line 13: models.other.builtin "gpt-5" does not exist; there are weir-mini and weir-nano`,
 		`line 14: models.threads.engine.threads: threads are common to all models; set engine.threads`,

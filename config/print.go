@@ -16,7 +16,8 @@ import (
 // reference and a file to begin with.
 type printer struct {
 	strings.Builder
-	err error
+	bare bool // without the docs
+	err  error
 }
 
 // docColumn is where docs begin; a longer value pushes its own to the right.
@@ -86,19 +87,20 @@ func mapOf(v reflect.Value) map[string]reflect.Value {
 	return out
 }
 
-// entry writes one entry of a list.
+// entry writes one entry of a list: what it says, without the docs, which would come with every one.
 func (p *printer) entry(v reflect.Value, indent string) {
 	if v.Kind() != reflect.Struct {
 		p.line(indent+"- "+p.scalar(v), "")
 		return
 	}
-	for i := range v.NumField() {
-		mark := "  "
-		if i == 0 {
-			mark = "- "
-		}
-		p.line(indent+mark+v.Type().Field(i).Tag.Get("yaml")+": "+p.scalar(v.Field(i)), "")
+	inner := &printer{bare: true}
+	inner.section(v, indent+"  ", true)
+	p.fail(inner.err)
+	text := inner.String()
+	if text == "" {
+		text = indent + "  {}\n"
 	}
+	p.WriteString(indent + "- " + text[len(indent)+2:])
 }
 
 func (p *printer) scalar(v reflect.Value) string {
@@ -135,7 +137,7 @@ func (p *printer) fail(err error) {
 }
 
 func (p *printer) line(text, doc string) {
-	if doc != "" {
+	if doc != "" && !p.bare {
 		text = fmt.Sprintf("%-*s # %s", docColumn, text, doc)
 	}
 	p.WriteString(text + "\n")

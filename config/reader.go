@@ -66,6 +66,12 @@ func (r *reader) value(n ast.Node, path string, v reflect.Value) {
 		} else {
 			r.fault(n, path, "%s is not a whole number", shown(n))
 		}
+	case reflect.Float64:
+		if f, ok := number(n); ok {
+			v.SetFloat(f)
+		} else {
+			r.fault(n, path, "%s is not a number", shown(n))
+		}
 	case reflect.Bool:
 		if b, ok := n.(*ast.BoolNode); ok {
 			v.SetBool(b.Value)
@@ -111,6 +117,18 @@ func (r *reader) scalar(n ast.Node, path string) (string, bool) {
 		return "", false
 	}
 	return n.GetToken().Value, true
+}
+
+// number is a number, whole or not.
+func number(n ast.Node) (float64, bool) {
+	switch x := n.(type) {
+	case *ast.FloatNode:
+		return x.Value, !math.IsNaN(x.Value) && !math.IsInf(x.Value, 0)
+	case *ast.IntegerNode:
+		i, ok := integer(n)
+		return float64(i), ok
+	}
+	return 0, false
 }
 
 func integer(n ast.Node) (int64, bool) {

@@ -36,6 +36,8 @@ type line struct {
 	Key      string           `json:"key,omitempty"` // its public id
 	Tenant   string           `json:"tenant,omitempty"`
 	Model    llm.ModelID      `json:"model,omitempty"`
+	Answered llm.ModelID      `json:"answered_by,omitempty"` // a fallback that answered in the model's place
+	Endpoint llm.EndpointID   `json:"endpoint,omitempty"`
 	Method   string           `json:"method"`
 	Route    string           `json:"route"`
 	Status   int              `json:"status"`
@@ -54,9 +56,13 @@ func (a *accessLog) write(x *exchange, end time.Time) {
 	if a == nil || x.route.is(probe) && x.status < http.StatusBadRequest {
 		return
 	}
+	answered := x.place.Model
+	if answered == x.model {
+		answered = ""
+	}
 	text, err := json.Marshal(line{
 		Time: x.began.UTC().Format("2006-01-02T15:04:05.000Z"), Request: x.id, Trace: x.trace, Key: x.key.ID, Tenant: x.key.Tenant,
-		Model: x.model, Method: x.r.Method, Route: x.route.path, Status: x.status, Outcome: x.outcome(), Stream: x.stream,
+		Model: x.model, Answered: answered, Endpoint: x.place.Endpoint, Method: x.r.Method, Route: x.route.path, Status: x.status, Outcome: x.outcome(), Stream: x.stream,
 		TTFT: milliseconds(x.ttft()), Duration: milliseconds(end.Sub(x.began)),
 		In: x.usage.PromptTokens, Cached: x.usage.CachedTokens, Out: x.usage.CompletionTokens, Finish: x.finish,
 	})

@@ -43,7 +43,7 @@ func TestTheAccountIsExact(t *testing.T) {
 				t.Fatalf("%q: %v", b.access, err)
 			}
 			want := line{
-				Time: "2000-01-01T00:00:00.000Z", Request: "id-1", Trace: trace, Key: k.ID, Tenant: "team", Model: "m", Method: "POST", Route: "/v1/chat/completions",
+				Time: "2000-01-01T00:00:00.000Z", Request: "id-1", Trace: trace, Key: k.ID, Tenant: "team", Model: "m", Endpoint: "embedded", Method: "POST", Route: "/v1/chat/completions",
 				Status: 200, Outcome: "ok", Stream: body == streamBody, TTFT: 2000, Duration: 2400, In: 7, Cached: 3, Out: 5, Finish: "length",
 			}
 			if got != want {

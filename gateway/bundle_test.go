@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/weir-ai/weir/fleet"
 	"github.com/weir-ai/weir/llm"
 	"github.com/weir-ai/weir/registry"
 	"github.com/weir-ai/weir/serve"
@@ -122,8 +123,15 @@ func door(t testing.TB, cfg Config, run script) *bundle {
 	b := &bundle{models: &registry.Registry{}, metrics: prometheus.NewRegistry(), log: &safeBuffer{}, access: &safeBuffer{}}
 	created := time.Unix(1_700_000_000, 0)
 	err := b.models.Set([]registry.Model{
-		{ID: "m", Runner: run, Vocabulary: letters{}, Created: created, OwnedBy: "weir", About: registry.About{ContextLength: 64}},
-		{ID: "org/name:v1", Runner: run, Created: created, OwnedBy: "org"},
+		{ID: "m", Vocabulary: letters{}, Created: created, OwnedBy: "weir", About: registry.About{ContextLength: 64}},
+		{ID: "org/name:v1", Created: created, OwnedBy: "org"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var endpoints fleet.Fleet
+	err = endpoints.Set(map[llm.ModelID][]*fleet.Endpoint{
+		"m": {fleet.New(fleet.Spec{ID: "embedded", Runner: run, Embedded: true})}, "org/name:v1": {fleet.New(fleet.Spec{ID: "embedded", Runner: run, Embedded: true})},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +141,7 @@ func door(t testing.TB, cfg Config, run script) *bundle {
 		t.Fatal(err)
 	}
 	deps := Deps{
-		Runner: serve.New(b.models, serve.Listener{Settled: answers.Settled}, nil), Models: b.models, Log: slog.New(slog.NewTextHandler(b.log, nil)),
+		Runner: serve.New(b.models, &endpoints, serve.Options{Report: answers.Listener()}), Models: b.models, Log: slog.New(slog.NewTextHandler(b.log, nil)),
 		AccessLog: b.access, Metrics: b.metrics, Gatherer: b.metrics, Ready: func() error { return b.ready },
 	}
 	if b.Server, err = New(deps, cfg); err != nil {

@@ -42,6 +42,9 @@ type exchange struct {
 	usage   llm.Usage
 	failure *llm.Error     // nil for an answer that came to its end
 	frames  *openai.Stream // nil where nothing is streamed
+	head    openai.Head    // what every frame of the answer repeats
+	place   llm.Place      // where the answer comes from; zero before that is known
+	joined  bool           // another endpoint has taken up the answer after its head was out
 }
 
 // begin names the request and tells the client its name.

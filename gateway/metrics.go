@@ -26,10 +26,11 @@ func newMetrics(r prometheus.Registerer, s *Server) (*metrics, error) {
 	}
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "weir_requests_in_flight", Help: "Requests that are being answered."}, func() float64 { return float64(s.InFlight()) })
 	bodies := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "weir_request_bodies_bytes", Help: "Bytes of request bodies that are held."}, func() float64 { return float64(s.bodies.held.Load()) })
+	slow := prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "weir_slow_readers_total", Help: "Clients that were cut because they did not read their answers."}, func() float64 { return float64(s.behind.cut.Load()) })
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.duration, inFlight, bodies} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, inFlight, bodies, slow} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

@@ -12,10 +12,14 @@ import (
 )
 
 func (s *Server) listModels(_ context.Context, x *exchange) error {
-	models := s.models.List()
-	entries := make([]openai.ModelEntry, len(models))
-	for i, m := range models {
-		entries[i] = entry(m)
+	var entries []openai.ModelEntry
+	for _, m := range s.models.List() {
+		entries = append(entries, entry(m))
+		for _, alias := range m.Aliases {
+			named := entry(m)
+			named.ID = alias
+			entries = append(entries, named)
+		}
 	}
 	return x.answer(http.StatusOK, openai.AppendModels(nil, entries))
 }
@@ -31,7 +35,9 @@ func (s *Server) showModel(ctx context.Context, x *exchange) error {
 		return err
 	}
 	x.model = m.ID
-	return x.answer(http.StatusOK, openai.AppendModel(nil, entry(m)))
+	named := entry(m)
+	named.ID = llm.ModelID(id)
+	return x.answer(http.StatusOK, openai.AppendModel(nil, named))
 }
 
 func entry(m registry.Model) openai.ModelEntry {

@@ -49,6 +49,7 @@ type Server struct {
 	origins *origins
 	bodies  budget
 	running running
+	behind  behind
 
 	main, admin *table
 

@@ -55,6 +55,7 @@ type Event struct {
 
 	Text   string         // for delta, reasoning, prompt
 	Tokens []TokenLogprob // the tokens behind Text, where log-probabilities or ids were asked for
+	Prompt []TokenLogprob // for a frame: the tokens of the prompt, where they were asked for
 	Call   ToolCallDelta  // for a tool call
 	Finish Finish         // for a finish
 	Usage  Usage          // for usage; for a delta and a finish of a local model, what its choice has used so far
@@ -64,6 +65,7 @@ type Event struct {
 	Frame   []byte
 	Dialect Dialect // of Frame
 	Holds   Holds   // what is in Frame
+	Raw     []byte  // the text that Frame holds, as JSON escapes it, without quotes; valid as long as Frame
 	Place   Place   // for placed
 }
 

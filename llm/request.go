@@ -64,10 +64,15 @@ type Request struct {
 	Body    []byte    // the body it came in with, for a hand that speaks the same dialect; nil where there is none
 	Dialect Dialect   // the wire format of Body and of Event.Frame
 
-	Shape Shape         // what routing needs to know of the prompt
-	Lazy  *Lazy         // decodes Body in full where the door has only scanned it; nil where every field is set
-	Going *Continuation // what of the answer is out already; nil for one that begins
+	Fields []Field       // where the members of Body stand, where the door has scanned it
+	Shape  Shape         // what routing needs to know of the prompt
+	Lazy   *Lazy         // decodes Body in full where the door has only scanned it; nil where every field is set
+	Going  *Continuation // what of the answer is out already; nil for one that begins
+	Trail  bool          // tell the tokens of prompt and answer where they are known: a Continuation may need them
 }
+
+// Field is one top-level member of a JSON body: Body[From:To], from the quote of its key to the end of its value, which begins at Value.
+type Field struct{ From, Value, To int }
 
 // Shape is what routing knows of a request without its words.
 type Shape struct {
@@ -85,6 +90,7 @@ type Continuation struct {
 	Text      string    // of the answer
 	Reasoning string    // that came before it
 	Tokens    []TokenID // the tokens of Text, where they are known; nil where they are not
+	Count     int       // how many tokens Text is, a guess where they are not known
 	Prompt    []TokenID // the tokens of the prompt, where they are known
 }
 
@@ -112,7 +118,7 @@ func (r *Request) Whole() (*Request, error) {
 	}
 	whole := *l.whole
 	whole.ID, whole.Trace, whole.Model, whole.Tenant, whole.KeyID, whole.Arrived = r.ID, r.Trace, r.Model, r.Tenant, r.KeyID, r.Arrived
-	whole.Body, whole.Dialect, whole.Shape, whole.Going = r.Body, r.Dialect, r.Shape, r.Going
+	whole.Body, whole.Dialect, whole.Fields, whole.Shape, whole.Going, whole.Trail = r.Body, r.Dialect, r.Fields, r.Shape, r.Going, r.Trail
 	return &whole, nil
 }
 

@@ -120,6 +120,9 @@ func (d *decoder) settle() error {
 	if a.promptLogprobs && r.Stream {
 		return llm.InvalidField("prompt_logprobs", "prompt_logprobs are not told in a stream; send \"stream\": false.")
 	}
+	if r.Going != nil && (r.Choices() > 1 || r.Report.Echo) {
+		return llm.InvalidField("continue_tokens", "continue_tokens goes on with one answer; send n 1 and no echo.")
+	}
 	if s := a.safetyIdentifier; s != "" {
 		if r.User != "" && r.User != s {
 			return llm.InvalidField("safety_identifier", "safety_identifier is %q and user is %q; send one of them.", s, r.User)

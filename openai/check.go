@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"unicode/utf8"
 
@@ -24,7 +25,20 @@ const keysMax = 4096
 // after the value, nesting beyond depthMax, a key that comes twice in one object, half of a surrogate pair. encoding/json lets the
 // last three pass, and two readers of such a body may then see two different requests.
 func check(body []byte) error {
-	c := checker{b: body}
+	_, err := checked(body, nil)
+	return err
+}
+
+// checked is check, and notes where the members of the body's object stand: behind those that fields has.
+func checked(body []byte, fields []llm.Field) ([]llm.Field, error) {
+	c := checker{b: body, fields: fields, noting: fields != nil}
+	if err := c.whole(); err != nil {
+		return nil, err
+	}
+	return c.fields, nil
+}
+
+func (c *checker) whole() error {
 	c.space()
 	if c.i == len(c.b) {
 		return llm.Errorf(llm.Invalid, "The body is empty; send a JSON object.")
@@ -44,6 +58,9 @@ type checker struct {
 	b    []byte
 	i    int
 	keys [][]byte // the keys of the objects that are open, innermost last
+
+	noting bool        // fields are wanted
+	fields []llm.Field // the members of the outermost object
 }
 
 // fail makes the error for what stands at the present place.
@@ -120,8 +137,12 @@ func (c *checker) object(depth int) error {
 		}
 		c.i++
 		c.space()
+		at := c.i
 		if err := c.value(depth + 1); err != nil {
 			return err
+		}
+		if depth == 0 && c.noting {
+			c.fields = append(c.fields, llm.Field{From: start, Value: at, To: c.i})
 		}
 		if c.space(); c.i < len(c.b) && c.b[c.i] == ',' {
 			c.i++
@@ -183,6 +204,10 @@ func (c *checker) list(depth int) error {
 
 func (c *checker) text() error {
 	for c.i++; c.i < len(c.b); {
+		c.i += plainRun(c.b[c.i:])
+		if c.i == len(c.b) {
+			break
+		}
 		switch b := c.b[c.i]; {
 		case b == '"':
 			c.i++
@@ -204,6 +229,25 @@ func (c *checker) text() error {
 		}
 	}
 	return c.fail("a string is not closed")
+}
+
+// plainRun is how many of the first bytes of b are letters of a string that mean themselves: ASCII but for quotes, backslashes and
+// control characters. Eight at a time, because prompts are long and nearly all of them is such.
+func plainRun(b []byte) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		v := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := v^(ones*'"'), v^(ones*'\\')
+		odd := v | (v - ones*0x20) | (quote - ones) | (slash - ones) // a borrow from below only ever adds a byte that is looked at again
+		if odd&tops != 0 {
+			break
+		}
+	}
+	for i < len(b) && b[i] >= 0x20 && b[i] < utf8.RuneSelf && b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
 }
 
 // escape checks one escape sequence; a surrogate must come with its other half.

@@ -30,7 +30,7 @@ func (tr *trials) body(members string) []byte {
 	body := "{" + members
 	for _, m := range strings.Split(tr.rest, ";") {
 		name, _, _ := strings.Cut(m, ":")
-		if !strings.Contains(members, name+":") {
+		if !strings.HasPrefix(members, name+":") && !strings.Contains(members, ","+name+":") {
 			body += "," + m
 		}
 	}
@@ -160,6 +160,7 @@ func (tr *trials) common() {
 	report := func(r *llm.Request) any { return r.Report }
 	told := func(set func(r *llm.Report)) llm.Report { r := llm.NewReport(); set(&r); return r }
 	tr.honour(`"prompt_logprobs":0`, report, told(func(r *llm.Report) { r.PromptLogprobs = 0 }))
+	tr.honour(`"continue_tokens":{"prompt":[1,2],"answer":[3]}`, func(r *llm.Request) any { return *r.Going }, llm.Continuation{Prompt: []llm.TokenID{1, 2}, Tokens: []llm.TokenID{3}, Count: 1})
 	tr.honour(`"return_token_ids":true`, report, told(func(r *llm.Report) { r.TokenIDs = true }))
 	tr.honour(`"stream":true`, func(r *llm.Request) any { return r.Stream }, true)
 	tr.honour(`"stream_options":{"include_usage":true,"include_obfuscation":false},"stream":true`, report, told(func(r *llm.Report) { r.Usage = true }))
@@ -249,6 +250,10 @@ func (tr *trials) commonRefusals() {
 	tr.refuse(`"prompt_logprobs":-1`, "prompt_logprobs", "from 0 to 20")
 	tr.refuse(`"prompt_logprobs":21`, "prompt_logprobs", "from 0 to 20")
 	tr.refuse(`"prompt_logprobs":1,"stream":true`, "prompt_logprobs", "stream")
+	tr.refuse(`"continue_tokens":[1]`, "continue_tokens", "an object")
+	tr.refuse(`"continue_tokens":{"prompt":[1]}`, "continue_tokens", "both prompt and answer")
+	tr.refuse(`"continue_tokens":{"prompt":[1],"answers":[1]}`, "continue_tokens.answers", "answer")
+	tr.refuse(`"continue_tokens":{"prompt":[1],"answer":[1]},"n":2`, "continue_tokens", "one answer")
 	tr.refuse(`"return_token_ids":"yes"`, "return_token_ids", "true or false")
 	tr.refuse(`"stream":"true"`, "stream", "true or false")
 	tr.refuse(`"stream_options":true`, "stream_options", "an object")

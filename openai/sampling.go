@@ -100,6 +100,7 @@ func common(rows ...field) []field {
 		whole("prompt_logprobs", 0, logprobsMax, func(d *decoder, n int64) {
 			d.req.Report.PromptLogprobs, d.asked.promptLogprobs = int(n), true
 		}),
+		honoured("continue_tokens", readContinue),
 		truth("return_token_ids", func(d *decoder, b bool) { d.req.Report.TokenIDs = b }),
 		truth("stream", func(d *decoder, b bool) { d.req.Stream = b }),
 		honoured("stream_options", readStreamOptions),
@@ -157,6 +158,39 @@ func vllm() []field {
 func isHint(v value) bool {
 	_, err := v.asText("", textMax)
 	return err == nil
+}
+
+// readContinue reads Weir's own member by which one Weir has another go on with an answer that broke off elsewhere: the tokens of the
+// prompt and those of the answer that the client has already.
+func readContinue(d *decoder, v value) (err error) {
+	d.req.Going, err = continuation(v)
+	return err
+}
+
+func continuation(v value) (*llm.Continuation, error) {
+	const path = "continue_tokens"
+	if !v.object() {
+		return nil, wrongType(path, `an object such as {"prompt": [1, 2], "answer": [3]}`, v)
+	}
+	var g llm.Continuation
+	for name, list := range v.members() {
+		var err error
+		switch name {
+		case "prompt":
+			g.Prompt, err = list.asTokens(path+".prompt", promptTokensMax)
+		case "answer":
+			g.Tokens, err = list.asTokens(path+".answer", promptTokensMax)
+		default:
+			err = unknown(path, name, []string{"prompt", "answer"})
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if g.Count = len(g.Tokens); g.Count == 0 || len(g.Prompt) == 0 {
+		return nil, llm.InvalidField(path, "continue_tokens needs the token ids of both prompt and answer; leave it out for an answer that begins.")
+	}
+	return &g, nil
 }
 
 func readModel(d *decoder, v value) error {

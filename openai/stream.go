@@ -49,6 +49,9 @@ func NewStream(req *llm.Request, h Head) *Stream {
 	return s
 }
 
+// Join has the stream go on behind frames that somebody else wrote: the roles are out.
+func (s *Stream) Join() { s.begun = true }
+
 // Event appends the frames of one event, none where it holds nothing that was asked for.
 func (s *Stream) Event(dst []byte, e *llm.Event) []byte {
 	switch e.Kind {

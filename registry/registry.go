@@ -1,4 +1,6 @@
-// Package registry knows which models are served: their names, what answers for each, and what a client may read about them.
+// Package registry knows which models are served: their names and aliases, who steps in for each, and what a client may read about
+// them. The endpoints that answer are package fleet's.
+//
 // Control writes it whole and data reads it: one immutable snapshot behind an atomic pointer, so that a reader never locks and
 // never sees half a change. The package starts no goroutine, runs no model and decides nothing.
 package registry
@@ -13,10 +15,12 @@ import (
 	"github.com/weir-ai/weir/llm"
 )
 
-// Model is one entry: what answers for a name, and what is known of it.
+// Model is one entry: a name, and what is known of what answers for it.
 type Model struct {
 	ID         llm.ModelID
-	Runner     llm.Runner     // answers requests for the model
+	Aliases    []llm.ModelID  // other names that clients may ask for it by
+	Fallbacks  []llm.ModelID  // models that answer in its place, in this order, where none of its endpoints can
+	Remote     bool           // an endpoint of it, or of a fallback, is another engine's: bodies are passed on, not decoded at the door
 	Vocabulary llm.Vocabulary // its tokens; nil where they are not known
 	Created    time.Time      // told by /v1/models
 	OwnedBy    string         // likewise
@@ -42,12 +46,12 @@ type Registry struct {
 }
 
 type snapshot struct {
-	byID map[llm.ModelID]Model
-	list []Model // sorted by ID
+	byID map[llm.ModelID]Model // by aliases, too
+	list []Model               // sorted by ID
 }
 
-// Set replaces all models at once. Two models of one name, an empty name, a model without a runner or too many of them change
-// nothing and are an error.
+// Set replaces all models at once. A name or an alias that is taken twice or is no name, a fallback that is not served, or too many
+// models change nothing and are an error.
 func (r *Registry) Set(models []Model) error {
 	if len(models) > modelsMax {
 		return fmt.Errorf("registry: %d models are more than the %d that one server lists", len(models), modelsMax)
@@ -57,20 +61,29 @@ func (r *Registry) Set(models []Model) error {
 		if err := ValidName(string(m.ID)); err != nil {
 			return fmt.Errorf("registry: %w", err)
 		}
-		if m.Runner == nil {
-			return fmt.Errorf("registry: model %q has nothing that answers for it", m.ID)
+		for _, name := range append([]llm.ModelID{m.ID}, m.Aliases...) {
+			if err := ValidName(string(name)); err != nil {
+				return fmt.Errorf("registry: alias of %q: %w", m.ID, err)
+			}
+			if other, ok := s.byID[name]; ok {
+				return fmt.Errorf("registry: the name %q stands for the models %q and %q; give one of them another name", name, other.ID, m.ID)
+			}
+			s.byID[name] = m
 		}
-		if _, ok := s.byID[m.ID]; ok {
-			return fmt.Errorf("registry: model %q is defined twice; give one of them another name", m.ID)
+	}
+	for _, m := range models {
+		for _, f := range m.Fallbacks {
+			if other, ok := s.byID[f]; !ok || other.ID == m.ID {
+				return fmt.Errorf("registry: model %q falls back to %q, which is not another model here", m.ID, f)
+			}
 		}
-		s.byID[m.ID] = m
 	}
 	sort.Slice(s.list, func(i, j int) bool { return s.list[i].ID < s.list[j].ID })
 	r.current.Store(s)
 	return nil
 }
 
-// Get finds a model by its exact name.
+// Get finds a model by its exact name or an alias.
 func (r *Registry) Get(id llm.ModelID) (Model, bool) {
 	s := r.current.Load()
 	if s == nil {

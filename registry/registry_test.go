@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -10,19 +9,13 @@ import (
 	"github.com/weir-ai/weir/llm"
 )
 
-type silent struct{}
-
-func (silent) Run(context.Context, *llm.Request, func(llm.Event) error) (llm.Usage, error) {
-	return llm.Usage{}, nil
-}
-
 func TestSetReplacesWholeOrNothing(t *testing.T) {
 	t.Parallel()
 	var r Registry
 	if _, ok := r.Get("a"); ok || r.List() != nil {
 		t.Fatal("the zero registry is not empty")
 	}
-	if err := r.Set([]Model{{ID: "b", Runner: silent{}}, {ID: "a", Runner: silent{}}}); err != nil {
+	if err := r.Set([]Model{{ID: "b"}, {ID: "a"}}); err != nil {
 		t.Fatal(err)
 	}
 	refused := func(want string, models ...Model) {
@@ -35,13 +28,16 @@ func TestSetReplacesWholeOrNothing(t *testing.T) {
 			t.Errorf("a refused Set changed the list to %v", l)
 		}
 	}
-	refused("twice", Model{ID: "a", Runner: silent{}}, Model{ID: "a", Runner: silent{}})
-	refused("nothing that answers", Model{ID: "a"})
-	refused("empty", Model{Runner: silent{}})
-	refused("letters", Model{ID: "a b", Runner: silent{}})
+	refused("stands for the models", Model{ID: "a"}, Model{ID: "a"})
+	refused("stands for the models", Model{ID: "a", Aliases: []llm.ModelID{"b"}}, Model{ID: "b"})
+	refused("letters", Model{ID: "a", Aliases: []llm.ModelID{"b c"}})
+	refused("not another model", Model{ID: "a", Fallbacks: []llm.ModelID{"b"}})
+	refused("not another model", Model{ID: "a", Aliases: []llm.ModelID{"b"}, Fallbacks: []llm.ModelID{"b"}})
+	refused("empty", Model{})
+	refused("letters", Model{ID: "a b"})
 	many := make([]Model, modelsMax+1)
 	for i := range many {
-		many[i] = Model{ID: llm.ModelID(fmt.Sprint("m", i)), Runner: silent{}}
+		many[i] = Model{ID: llm.ModelID(fmt.Sprint("m", i))}
 	}
 	refused("more than", many...)
 	if err := r.Set(many[:modelsMax]); err != nil {
@@ -52,8 +48,8 @@ func TestSetReplacesWholeOrNothing(t *testing.T) {
 func TestReadersSeeOneSnapshot(t *testing.T) {
 	t.Parallel()
 	var r Registry
-	one := []Model{{ID: "a", Runner: silent{}}, {ID: "b", Runner: silent{}}}
-	two := []Model{{ID: "c", Runner: silent{}}}
+	one := []Model{{ID: "a"}, {ID: "b"}}
+	two := []Model{{ID: "c"}}
 	if err := r.Set(one); err != nil {
 		t.Fatal(err)
 	}
@@ -73,4 +69,20 @@ func TestReadersSeeOneSnapshot(t *testing.T) {
 		}
 	}
 	wg.Wait()
+}
+
+func TestAliasesMeanTheirModel(t *testing.T) {
+	t.Parallel()
+	var r Registry
+	if err := r.Set([]Model{{ID: "a", Aliases: []llm.ModelID{"x", "y"}, Fallbacks: []llm.ModelID{"z"}}, {ID: "b", Aliases: []llm.ModelID{"z"}}}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[llm.ModelID]llm.ModelID{"a": "a", "x": "a", "y": "a", "z": "b"} {
+		if m, ok := r.Get(name); !ok || m.ID != want {
+			t.Errorf("%q means %q, want %q", name, m.ID, want)
+		}
+	}
+	if l := r.List(); len(l) != 2 {
+		t.Errorf("aliases are listed as models: %v", l)
+	}
 }

@@ -1,15 +1,26 @@
 package serve
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-ai/weir/llm"
+)
 
 // Metrics counts answers, whichever way their requests came in: they all come through the pipeline, and once. What belongs to one
-// door, such as routes and refused requests, that door counts. The only label is the model's name, of those that were served.
+// door, such as routes and refused requests, that door counts. Labels are names of the configuration and closed lists.
 type Metrics struct {
 	ttft   *prometheus.HistogramVec
 	tpot   *prometheus.HistogramVec
 	prompt *prometheus.CounterVec
 	cached *prometheus.CounterVec
 	answer *prometheus.CounterVec
+
+	visits  *prometheus.CounterVec   // by model, endpoint, outcome
+	heard   *prometheus.HistogramVec // by model, endpoint
+	retries *prometheus.CounterVec   // by model, fault
+	refused *prometheus.CounterVec   // by model
+	resumes *prometheus.CounterVec   // by model, outcome
+	falls   *prometheus.CounterVec   // by model, to
 }
 
 var (
@@ -21,20 +32,26 @@ var (
 
 // NewMetrics registers the metrics with r.
 func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
-	counter := func(name, help string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"model"})
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"model"}, labels...))
 	}
-	histogram := func(name, help string, buckets []float64) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, []string{"model"})
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, append([]string{"model"}, labels...))
 	}
 	m := &Metrics{
-		ttft:   histogram("weir_ttft_seconds", "Time from a request's arrival to the first event with content, also of an answer that is not streamed.", ttftBuckets),
-		tpot:   histogram("weir_tpot_seconds", "Time per output token after the first, mean of one answer.", tpotBuckets),
-		prompt: counter("weir_prompt_tokens_total", "Tokens of prompts, the cached ones included."),
-		cached: counter("weir_cached_tokens_total", "Tokens of prompts whose computation was reused."),
-		answer: counter("weir_completion_tokens_total", "Tokens of answers."),
+		ttft:    histogram("weir_ttft_seconds", "Time from a request's arrival to the first event with content, also of an answer that is not streamed.", ttftBuckets),
+		tpot:    histogram("weir_tpot_seconds", "Time per output token after the first, mean of one answer.", tpotBuckets),
+		prompt:  counter("weir_prompt_tokens_total", "Tokens of prompts, the cached ones included."),
+		cached:  counter("weir_cached_tokens_total", "Tokens of prompts whose computation was reused."),
+		answer:  counter("weir_completion_tokens_total", "Tokens of answers."),
+		visits:  counter("weir_endpoint_requests_total", "Requests sent to an endpoint by how they ended there; a request that is tried again counts at each.", "endpoint", "outcome"),
+		heard:   histogram("weir_endpoint_ttft_seconds", "Time from a request's being sent to an endpoint to its first event with content.", ttftBuckets, "endpoint"),
+		retries: counter("weir_retries_total", "Requests that were sent to another endpoint before anything of their answer was out.", "fault"),
+		refused: counter("weir_retries_refused_total", "Requests that failed because the retry budget was spent."),
+		resumes: counter("weir_resumes_total", "Answers that broke off in their middle, by whether another endpoint went on with them.", "outcome"),
+		falls:   counter("weir_fallbacks_total", "Requests that another model was asked to answer.", "to"),
 	}
-	for _, c := range []prometheus.Collector{m.ttft, m.tpot, m.prompt, m.cached, m.answer} {
+	for _, c := range []prometheus.Collector{m.ttft, m.tpot, m.prompt, m.cached, m.answer, m.visits, m.heard, m.retries, m.refused, m.resumes, m.falls} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
@@ -42,7 +59,19 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 	return m, nil
 }
 
-// Settled counts one request that has ended; it is a Listener's.
+// Listener hears what is to be counted.
+func (m *Metrics) Listener() Listener {
+	return Listener{
+		Settled:  m.Settled,
+		Visited:  m.visited,
+		Retried:  func(model llm.ModelID, f llm.Fault) { m.retries.WithLabelValues(string(model), f.String()).Inc() },
+		Refused:  func(model llm.ModelID) { m.refused.WithLabelValues(string(model)).Inc() },
+		Resumed:  func(model llm.ModelID, outcome string) { m.resumes.WithLabelValues(string(model), outcome).Inc() },
+		FellBack: func(model, next llm.ModelID) { m.falls.WithLabelValues(string(model), string(next)).Inc() },
+	}
+}
+
+// Settled counts one request that has ended.
 func (m *Metrics) Settled(r Record) {
 	model := string(r.Model)
 	if r.TTFT > 0 {
@@ -54,4 +83,11 @@ func (m *Metrics) Settled(r Record) {
 	m.prompt.WithLabelValues(model).Add(float64(r.Usage.PromptTokens))
 	m.cached.WithLabelValues(model).Add(float64(r.Usage.CachedTokens))
 	m.answer.WithLabelValues(model).Add(float64(r.Usage.CompletionTokens))
+}
+
+func (m *Metrics) visited(v Visit) {
+	m.visits.WithLabelValues(string(v.Model), string(v.Endpoint), v.Outcome).Inc()
+	if v.TTFT > 0 {
+		m.heard.WithLabelValues(string(v.Model), string(v.Endpoint)).Observe(v.TTFT.Seconds())
+	}
 }

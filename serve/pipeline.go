@@ -2,8 +2,8 @@
 // page. The steps are parts with one verb each; early exits and defers are the policy and are visible here. There is no
 // middleware and no plug-in.
 //
-// The package starts no goroutine: a request runs on its caller's. A Pipeline holds no lock and is safe for concurrent use. It
-// never knows HTTP, and it never chooses a model's tokens.
+// The package starts no goroutine: a request runs on its caller's. A Pipeline holds one lock, around the list of its routing tables,
+// and is safe for concurrent use. It never knows HTTP, and it never chooses a model's tokens.
 package serve
 
 import (
@@ -11,12 +11,16 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sort"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/agext/levenshtein"
 
+	"github.com/weir-ai/weir/fleet"
 	"github.com/weir-ai/weir/llm"
 	"github.com/weir-ai/weir/registry"
+	"github.com/weir-ai/weir/route"
 )
 
 // Models is what the pipeline needs of the registry.
@@ -25,20 +29,27 @@ type Models interface {
 	List() []registry.Model
 }
 
+// Endpoints is what the pipeline needs of the fleet.
+type Endpoints interface {
+	Endpoints(model llm.ModelID) []*fleet.Endpoint
+}
+
 // Pipeline answers requests by model name. It is itself an llm.Runner.
 type Pipeline struct {
 	models Models
+	fleet  Endpoints
 	report Listener
 	now    func() time.Time
+	wait   func(context.Context, time.Duration) error
+	picks  atomic.Uint64 // counts choices: the seed of each
+	tables sync.Map      // llm.ModelID -> *route.Table
 }
 
-// Listener hears how requests ended. Nil funcs are not called; calls come from the requests' own goroutines, concurrently.
-type Listener struct {
-	// Settled is called once for every request that was resolved, after its last event.
-	Settled func(Record)
-	// Panicked is called when a panic has failed one request. The same Panic is the cause of the error that Run returns, so that
-	// the door, which logs that error, tells the stack with it.
-	Panicked func(req *llm.Request, p *Panic)
+// Options are what a pipeline can do without.
+type Options struct {
+	Report Listener
+	Now    func() time.Time                           // the clock; nil is time.Now
+	Wait   func(context.Context, time.Duration) error // sleeps, or ends with ctx; nil is a timer
 }
 
 // Panic is the cause of an error that began as a panic.
@@ -50,28 +61,35 @@ type Panic struct {
 // Error tells the value; the stack is for logs that want it.
 func (p *Panic) Error() string { return fmt.Sprintf("panic: %v", p.Value) }
 
-// Record is the final account of one request.
-type Record struct {
-	Model    llm.ModelID
-	Tenant   llm.TenantID
-	Task     llm.Task
-	Outcome  string // llm.OutcomeOK or the label of an llm.Kind
-	Usage    llm.Usage
-	TTFT     time.Duration // from arrival to the first event that carries anything; 0 where none did
-	TPOT     time.Duration // per token after the first, over the choices' mean length; 0 where there is no second token
-	Duration time.Duration // from arrival to the end
+// New makes a pipeline over models and the endpoints that answer for them.
+func New(models Models, endpoints Endpoints, o Options) *Pipeline {
+	p := &Pipeline{models: models, fleet: endpoints, report: o.Report, now: o.Now, wait: o.Wait}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	if p.wait == nil {
+		p.wait = sleep
+	}
+	return p
 }
 
-// New makes a pipeline over models. Now is the clock; nil is time.Now.
-func New(models Models, report Listener, now func() time.Time) *Pipeline {
-	if now == nil {
-		now = time.Now
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
 	}
-	return &Pipeline{models: models, report: report, now: now}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Run answers one request. The steps that do not exist yet stand between these in this order: reserve the tenant's tokens,
-// replay a cached answer or join the same request in flight, enter the gate, and try endpoints in the place of the one run.
+// replay a cached answer or join the same request in flight, enter the gate.
 func (p *Pipeline) Run(ctx context.Context, req *llm.Request, emit func(llm.Event) error) (usage llm.Usage, err error) {
 	arrived := req.Arrived
 	if arrived.IsZero() {
@@ -84,9 +102,18 @@ func (p *Pipeline) Run(ctx context.Context, req *llm.Request, emit func(llm.Even
 	if err := ctx.Err(); err != nil {
 		return llm.Usage{}, err // the client left before anything was spent
 	}
-	answer := answer{emit: emit, now: p.now}
-	defer func() { p.settle(model.ID, req, arrived, &answer, usage, err) }()
-	return p.run(ctx, model.Runner, req, answer.pass)
+	a := answer{req: req, emit: emit, now: p.now, model: model.ID}
+	defer func() { p.settle(req, arrived, &a, usage, err) }()
+	usage, err = p.ask(ctx, model.ID, &a)
+	for _, next := range model.Fallbacks {
+		if err == nil || a.begun || !elsewhere(ctx, err) {
+			break
+		}
+		p.report.fellBack(model.ID, next)
+		a.model = next
+		usage, err = p.ask(ctx, next, &a)
+	}
+	return usage, err
 }
 
 // resolve finds the model by its name. The error names the nearest model that is served, or all of them where they are few.
@@ -97,8 +124,17 @@ func (p *Pipeline) resolve(id llm.ModelID) (registry.Model, error) {
 	return registry.Model{}, &llm.Error{Kind: llm.UnknownModel, Param: "model", Message: fmt.Sprintf("The model %.200q is not served here; %s.", id, Suggest(p.models.List(), id))}
 }
 
-// run calls the runner and turns a panic into one failed request.
-func (p *Pipeline) run(ctx context.Context, r llm.Runner, req *llm.Request, emit func(llm.Event) error) (usage llm.Usage, err error) {
+// Table is the state of routing a model's requests, for those who tell of it.
+func (p *Pipeline) Table(model llm.ModelID) *route.Table {
+	if t, ok := p.tables.Load(model); ok {
+		return t.(*route.Table)
+	}
+	t, _ := p.tables.LoadOrStore(model, route.NewTable(route.Config{}))
+	return t.(*route.Table)
+}
+
+// contained turns a panic of run, a runner's or emit's, into one failed request.
+func (p *Pipeline) contained(req *llm.Request, run func() (llm.Usage, error)) (usage llm.Usage, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			cause := &Panic{Value: v, Stack: debug.Stack()}
@@ -108,40 +144,26 @@ func (p *Pipeline) run(ctx context.Context, r llm.Runner, req *llm.Request, emit
 			err = &llm.Error{Op: "serve", Kind: llm.Internal, Err: cause}
 		}
 	}()
-	return r.Run(ctx, req, emit)
+	return run()
 }
 
 // settle writes the final account: the one that tokens and times are counted from, whichever door the request came through.
-func (p *Pipeline) settle(id llm.ModelID, req *llm.Request, arrived time.Time, a *answer, usage llm.Usage, err error) {
+func (p *Pipeline) settle(req *llm.Request, arrived time.Time, a *answer, usage llm.Usage, err error) {
 	if p.report.Settled == nil {
 		return
 	}
 	end := p.now()
-	rec := Record{Model: id, Tenant: req.Tenant, Task: req.Task, Outcome: llm.OutcomeOK, Usage: usage, Duration: end.Sub(arrived)}
+	rec := Record{Model: a.model, Endpoint: a.place.Endpoint, Tenant: req.Tenant, Task: req.Task, Outcome: llm.OutcomeOK, Usage: usage, Duration: end.Sub(arrived)}
 	if err != nil {
 		rec.Outcome = llm.AsError(err).Kind.String()
 	}
 	if !a.first.IsZero() {
 		rec.TTFT = a.first.Sub(arrived)
-		if further := usage.CompletionTokens/req.Choices() - 1; further > 0 {
+		if further := usage.CompletionTokens/req.Choices() - 1; further > 0 && (req.Stream || a.events) {
 			rec.TPOT = end.Sub(a.first) / time.Duration(further)
 		}
 	}
 	p.report.Settled(rec)
-}
-
-// answer watches the events of one request on their way out.
-type answer struct {
-	emit  func(llm.Event) error
-	now   func() time.Time
-	first time.Time // when the first event came that carries anything
-}
-
-func (a *answer) pass(e llm.Event) error {
-	if a.first.IsZero() && e.Carries() {
-		a.first = a.now()
-	}
-	return a.emit(e)
 }
 
 // suggestMax is how many served models an error lists. Enough for one machine's models, short enough to read.
@@ -152,9 +174,12 @@ func Suggest(models []registry.Model, id llm.ModelID) string {
 	if len(models) == 0 {
 		return "no model is served"
 	}
-	names := make([]string, len(models))
-	for i, m := range models {
-		names[i] = string(m.ID)
+	var names []string
+	for _, m := range models {
+		names = append(names, string(m.ID))
+		for _, alias := range m.Aliases {
+			names = append(names, string(alias))
+		}
 	}
 	sort.SliceStable(names, func(i, j int) bool {
 		return levenshtein.Distance(names[i], string(id), nil) < levenshtein.Distance(names[j], string(id), nil)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-ai/weir/fleet"
 	"github.com/weir-ai/weir/llm"
 	"github.com/weir-ai/weir/registry"
 )
@@ -28,14 +29,18 @@ type bundle struct {
 func setup(t *testing.T, run fakeRunner) *bundle {
 	t.Helper()
 	var models registry.Registry
-	if err := models.Set([]registry.Model{{ID: "weir-mini", Runner: run}}); err != nil {
+	if err := models.Set([]registry.Model{{ID: "weir-mini"}}); err != nil {
+		t.Fatal(err)
+	}
+	var endpoints fleet.Fleet
+	if err := endpoints.Set(map[llm.ModelID][]*fleet.Endpoint{"weir-mini": {fleet.New(fleet.Spec{ID: "embedded", Runner: run, Embedded: true})}}); err != nil {
 		t.Fatal(err)
 	}
 	b := &bundle{clock: time.Unix(1000, 0)}
-	b.pipeline = New(&models, Listener{
+	b.pipeline = New(&models, &endpoints, Options{Report: Listener{
 		Settled:  func(r Record) { b.records = append(b.records, r) },
 		Panicked: func(*llm.Request, *Panic) { b.panics++ },
-	}, func() time.Time { return b.clock })
+	}, Now: func() time.Time { return b.clock }})
 	return b
 }
 
@@ -52,10 +57,10 @@ func TestRunSettlesOnce(t *testing.T) {
 	})
 	var got int
 	usage, err := b.pipeline.Run(t.Context(), &llm.Request{Model: "weir-mini", Tenant: "t", N: 2}, func(llm.Event) error { got++; return nil })
-	if err != nil || got != 3 || usage.Total() != 9 {
+	if err != nil || got != 4 || usage.Total() != 9 {
 		t.Fatalf("got %d events, usage %+v, error %v", got, usage, err)
 	}
-	want := Record{Model: "weir-mini", Tenant: "t", Outcome: "ok", Usage: usage, TTFT: 2 * time.Second, TPOT: time.Second / 2, Duration: 3 * time.Second}
+	want := Record{Model: "weir-mini", Endpoint: "embedded", Tenant: "t", Outcome: "ok", Usage: usage, TTFT: 2 * time.Second, TPOT: time.Second / 2, Duration: 3 * time.Second}
 	if len(b.records) != 1 || b.records[0] != want {
 		t.Errorf("settled %+v, want %+v", b.records, want)
 	}

@@ -39,9 +39,17 @@ func (c *choice) used() llm.Usage {
 
 // Run answers req: its prompts become sequences in the engine's batch, N for each, and their tokens become events.
 func (b *Backend) Run(ctx context.Context, req *llm.Request, emit func(llm.Event) error) (usage llm.Usage, err error) {
+	if req, err = whole(req); err != nil {
+		return llm.Usage{}, err
+	}
 	prompts, err := b.prompts(ctx, req)
 	if err != nil {
 		return llm.Usage{}, err
+	}
+	if req.Going != nil {
+		if req, err = b.goOn(ctx, req, prompts); err != nil {
+			return llm.Usage{}, err
+		}
 	}
 	choices, err := b.submit(req, prompts)
 	if err != nil {
@@ -101,7 +109,7 @@ func (b *Backend) submit(req *llm.Request, prompts []*prompt) ([]*choice, error)
 		}
 		for range max(1, req.N) {
 			c := &choice{index: len(choices), prompt: p}
-			c.writer = writer{stream: b.tokens.Continue(p.tokens), stops: req.Limits.Stop, minimum: req.Limits.MinTokens, withToks: req.Report.Logprobs >= 0 || req.Report.TokenIDs}
+			c.writer = writer{stream: b.tokens.Continue(p.tokens), stops: req.Limits.Stop, minimum: req.Limits.MinTokens, withToks: req.Report.Logprobs >= 0 || req.Report.TokenIDs || req.Trail}
 			order := b.order(req, p, limit, seed+uint64(c.index))
 			if c.sequence, err = b.engine.Submit(order); err != nil {
 				return abandon(b.submitError(err))
@@ -327,7 +335,7 @@ func (b *Backend) tokenLogprob(id token.ID, logprob float32, rank int) llm.Token
 // tellPrompt tells what the request wants to know of its prompt, before the first token.
 func (b *Backend) tellPrompt(ctx context.Context, req *llm.Request, c *choice, emit func(llm.Event) error) error {
 	r := req.Report
-	if !r.Echo && r.PromptLogprobs < 0 && !r.TokenIDs {
+	if !r.Echo && r.PromptLogprobs < 0 && !r.TokenIDs && !req.Trail {
 		return nil
 	}
 	e := llm.Event{Kind: llm.EventPrompt, Choice: c.index, Text: c.prompt.text, Usage: c.used()}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/weir-ai/weir/fleet"
 	"github.com/weir-ai/weir/llm"
 	"github.com/weir-ai/weir/registry"
 	"github.com/weir-ai/weir/serve"
@@ -53,11 +54,15 @@ func TestAPanicOfEmitLeavesNothing(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := serving(t, tiny(t), Config{})
 			var models registry.Registry
-			if err := models.Set([]registry.Model{{ID: "m", Runner: b}}); err != nil {
+			if err := models.Set([]registry.Model{{ID: "m"}}); err != nil {
 				t.Fatal(err)
 			}
 			panics := 0
-			pipeline := serve.New(&models, serve.Listener{Panicked: func(*llm.Request, *serve.Panic) { panics++ }}, nil)
+			var endpoints fleet.Fleet
+			if err := endpoints.Set(map[llm.ModelID][]*fleet.Endpoint{"m": {fleet.New(fleet.Spec{ID: "embedded", Runner: b, Embedded: true})}}); err != nil {
+				t.Fatal(err)
+			}
+			pipeline := serve.New(&models, &endpoints, serve.Options{Report: serve.Listener{Panicked: func(*llm.Request, *serve.Panic) { panics++ }}})
 			req := long(5000)
 			req.Model, req.N = "m", n
 			_, err := pipeline.Run(context.WithoutCancel(t.Context()), req, func(llm.Event) error { panic("no more paper") })
