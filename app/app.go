@@ -34,6 +34,8 @@ type Options struct {
 	Kernels   string    // the value of WEIR_KERNELS
 	Log       io.Writer // where Weir's own log goes
 	AccessLog io.Writer // where the access log goes, if it is on
+	// OwnsProcess lets the Go runtime's memory limit follow the container's.
+	OwnsProcess bool
 	// Loading is called before a model is loaded, which may take seconds. Nil writes a line to the log in its place.
 	Loading func(name string)
 }
@@ -72,6 +74,9 @@ func Open(cfg config.Config, o Options) (*System, error) {
 		return nil, err
 	}
 	s := &System{cfg: cfg, log: log, options: o, ended: make(chan error, 2), metrics: telemetry.NewMetrics(o.Version)}
+	if o.OwnsProcess {
+		s.followMemory()
+	}
 	if err := s.openModels(o); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}

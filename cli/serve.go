@@ -137,20 +137,21 @@ func (c serveCommand) Run(call *call) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	hups := make(chan os.Signal, 1) // from now on: one that comes while models load must not end the process
+	signal.Notify(hups, syscall.SIGHUP)
+	defer signal.Stop(hups)
 	begun := time.Now()
 	system, err := begin(call, cfg, signals)
 	if err != nil || system == nil {
 		return err
 	}
 	c.welcome(call, cfg, system, time.Since(begun))
-	defer c.reloads(call, system)()
+	defer c.reloads(call, system, hups)()
 	return await(call, system, signals)
 }
 
 // reloads reads the configuration again at every SIGHUP, until the returned func is called. A fault keeps what is served.
-func (c serveCommand) reloads(call *call, system *app.System) (end func()) {
-	hups := make(chan os.Signal, 1)
-	signal.Notify(hups, syscall.SIGHUP)
+func (c serveCommand) reloads(call *call, system *app.System, hups <-chan os.Signal) (end func()) {
 	done := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -170,7 +171,6 @@ func (c serveCommand) reloads(call *call, system *app.System) (end func()) {
 		}
 	})
 	return func() {
-		signal.Stop(hups)
 		close(done)
 		running.Wait()
 	}
@@ -182,7 +182,7 @@ func (c serveCommand) reloads(call *call, system *app.System) (end func()) {
 func begin(call *call, cfg config.Config, signals <-chan os.Signal) (*app.System, error) {
 	bar := startProgress(call.Err, -1, "starting")
 	defer bar.done()
-	o := app.Options{Version: call.version, Kernels: os.Getenv("WEIR_KERNELS"), Log: bar.above(call.Err), AccessLog: call.Out}
+	o := app.Options{Version: call.version, Kernels: os.Getenv("WEIR_KERNELS"), Log: bar.above(call.Err), AccessLog: call.Out, OwnsProcess: true}
 	if isTerminal(call.Err) {
 		o.Loading = func(name string) { bar.say("loading " + name) }
 	}

@@ -52,6 +52,9 @@ func New(s Spec) *Endpoint {
 	}
 	e := &Endpoint{spec: s}
 	e.mu.continues = s.Continues
+	if s.Embedded {
+		e.mu.health.State = StateUp // it is loaded before it is made
+	}
 	e.mu.load = UnknownLoad()
 	return e
 }
