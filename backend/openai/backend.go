@@ -41,6 +41,7 @@ type Endpoint struct {
 	transport *http.Transport
 	client    *http.Client // for probes
 	sent      http.Header  // what every request is sent with
+	probing   probing
 }
 
 // New makes an endpoint. Nothing is sent before Run or Probe.

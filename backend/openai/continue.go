@@ -2,8 +2,12 @@ package openai
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/weir-ai/weir/fleet"
 	"github.com/weir-ai/weir/llm"
@@ -18,18 +22,13 @@ func (q *quirk) continuation(task llm.Task, body []byte, fields []llm.Field, g *
 		v := appendTokens([]byte(`{"prompt":`), g.Prompt)
 		v = appendTokens(append(v, `,"answer":`...), g.Tokens)
 		return []wire.Member{{Name: "continue_tokens", Value: append(v, '}')}}, nil
-	case q.continues == fleet.ContinuesNot || g.Text == "":
-		return nil, &llm.Error{Kind: llm.Upstream, Fault: llm.FaultTask, Message: fmt.Sprintf("An endpoint of kind %s cannot go on with this answer.", q.name)}
+	case q.continues == fleet.ContinuesNot:
+		return nil, unable("An endpoint of kind %s cannot go on with an answer.", q.name)
 	case task == llm.Completion:
-		prompt := wire.Get(body, fields, "prompt")
-		if len(prompt) < 2 || prompt[0] != '"' {
-			return nil, &llm.Error{Kind: llm.Upstream, Fault: llm.FaultTask, Message: "Only a prompt of text can be gone on with."}
-		}
-		said := wire.AppendQuoted(nil, g.Text)
-		whole := append(append([]byte(nil), prompt[:len(prompt)-1]...), said[1:]...)
-		return []wire.Member{{Name: "prompt", Value: whole}, drop}, nil
+		prompt, err := q.promptSoFar(wire.Get(body, fields, "prompt"), g)
+		return []wire.Member{{Name: "prompt", Value: prompt}, drop}, err
 	}
-	messages, err := withAnswer(wire.Get(body, fields, "messages"), g)
+	messages, err := q.messagesSoFar(wire.Get(body, fields, "messages"), g)
 	if err != nil {
 		return nil, err
 	}
@@ -40,19 +39,51 @@ func (q *quirk) continuation(task llm.Task, body []byte, fields []llm.Field, g *
 	return append(set, wire.Member{Name: "continue_final_message", Value: []byte("true")}, wire.Member{Name: "add_generation_prompt", Value: []byte("false")}), nil
 }
 
-// withAnswer is a list of messages with what was said of the answer as the assistant's last.
-func withAnswer(messages []byte, g *llm.Continuation) ([]byte, error) {
-	list := bytes.TrimRight(messages, " \t\r\n")
-	if len(list) < 2 || list[0] != '[' || list[len(list)-1] != ']' {
-		return nil, &llm.Error{Kind: llm.Invalid, Param: "messages", Message: "messages must be a list."}
+func unable(format string, args ...any) error {
+	return &llm.Error{Kind: llm.Upstream, Fault: llm.FaultTask, Message: fmt.Sprintf(format, args...)}
+}
+
+// promptSoFar is a completion's prompt with what was said of its answer: in token ids where both are known and the engine takes them,
+// so that the rest is what it would have been.
+func (q *quirk) promptSoFar(prompt []byte, g *llm.Continuation) ([]byte, error) {
+	switch {
+	case q.tokenPrompts && len(g.Prompt) > 0 && len(g.Tokens) > 0:
+		return appendTokens(nil, slices.Concat(g.Prompt, g.Tokens)), nil
+	case len(prompt) < 2 || prompt[0] != '"':
+		return nil, unable("Only a prompt of text can be gone on with.")
 	}
-	out := append([]byte(nil), list[:len(list)-1]...)
-	if len(bytes.TrimSpace(out)) > 1 {
+	said := wire.AppendQuoted(nil, g.Text)
+	return slices.Concat(prompt[:len(prompt)-1], said[1:]), nil
+}
+
+// messagesSoFar is a list of messages with what was said of the answer as the assistant's last.
+func (q *quirk) messagesSoFar(messages []byte, g *llm.Continuation) ([]byte, error) {
+	end, _ := utf8.DecodeLastRuneInString(g.Text)
+	switch {
+	case g.Text == "":
+		return nil, unable("An answer that has only reasoned cannot be gone on with as a message.")
+	case g.Reasoning != "" && !q.thinks:
+		return nil, unable("An endpoint of kind %s cannot go on behind reasoning.", q.name)
+	case q.trims && unicode.IsSpace(end):
+		return nil, unable("An endpoint of kind %s cannot go on behind white space.", q.name)
+	}
+	var list []struct {
+		Role llm.Role `json:"role"`
+	}
+	if err := json.Unmarshal(messages, &list); err != nil {
+		return nil, &llm.Error{Kind: llm.Invalid, Param: "messages", Message: "messages must be a list of objects."}
+	}
+	if n := len(list); q.prefill && n > 0 && list[n-1].Role == llm.RoleAssistant {
+		return nil, unable("An endpoint of kind %s cannot go on behind two messages of the assistant.", q.name)
+	}
+	out := bytes.Clone(messages[:bytes.LastIndexByte(messages, ']')])
+	if len(list) > 0 {
 		out = append(out, ',')
 	}
 	out = wire.AppendQuoted(append(out, `{"role":"assistant","content":`...), g.Text)
 	if g.Reasoning != "" {
 		out = wire.AppendQuoted(append(out, `,"reasoning_content":`...), g.Reasoning)
+		out = wire.AppendQuoted(append(out, `,"reasoning":`...), g.Reasoning) // vLLM's newer name for it
 	}
 	return append(out, "}]"...), nil
 }

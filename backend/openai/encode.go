@@ -3,6 +3,7 @@ package openai
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/weir-ai/weir/llm"
 )
@@ -18,7 +19,7 @@ type body struct {
 	Format      any                     `json:"response_format,omitempty"`
 	Stream      bool                    `json:"stream,omitempty"`
 	N           int                     `json:"n,omitempty"`
-	MaxTokens   int                     `json:"max_tokens,omitempty"`
+	MaxTokens   *int                    `json:"max_tokens,omitempty"`
 	MinTokens   int                     `json:"min_tokens,omitempty"`
 	Stop        []string                `json:"stop,omitempty"`
 	StopTokens  []llm.TokenID           `json:"stop_token_ids,omitempty"`
@@ -36,19 +37,39 @@ type body struct {
 	Effort      string                  `json:"reasoning_effort,omitempty"`
 	Kwargs      json.RawMessage         `json:"chat_template_kwargs,omitempty"`
 	Metadata    map[string]string       `json:"metadata,omitempty"`
+
+	StreamOptions  *streamOptions `json:"stream_options,omitempty"`
+	Logprobs       any            `json:"logprobs,omitempty"` // true for a chat, a number for a completion
+	TopLogprobs    int            `json:"top_logprobs,omitempty"`
+	PromptLogprobs *int           `json:"prompt_logprobs,omitempty"`
+	Echo           bool           `json:"echo,omitempty"`
+	TokenIDs       bool           `json:"return_token_ids,omitempty"`
+	ChatTemplate   string         `json:"chat_template,omitempty"`
+	AddPrompt      *bool          `json:"add_generation_prompt,omitempty"`
+	ContinueFinal  bool           `json:"continue_final_message,omitempty"`
+	AddSpecial     bool           `json:"add_special_tokens,omitempty"`
 }
 
-// encode makes the body of a request that was made inside Weir. What only the embedded engine tells, such as log-probabilities by event,
-// is not asked for.
+type streamOptions struct {
+	Usage      bool `json:"include_usage"`
+	Continuous bool `json:"continuous_usage_stats,omitempty"`
+}
+
+// encode makes the body of a request that was made inside Weir.
 func encode(r *llm.Request) ([]byte, error) {
 	s, l := r.Sampling, r.Limits
 	b := body{
-		Model: string(r.Model), Stream: r.Stream, MaxTokens: l.MaxTokens, MinTokens: l.MinTokens, Stop: l.Stop, StopTokens: l.StopTokens, IgnoreEOS: l.IgnoreEOS,
+		Model: string(r.Model), Stream: r.Stream, MinTokens: l.MinTokens, Stop: l.Stop, StopTokens: l.StopTokens, IgnoreEOS: l.IgnoreEOS,
 		TopK: s.TopK, MinP: s.MinP, Presence: s.Presence, Frequency: s.Frequency, Bias: s.Bias, Seed: s.Seed, User: r.User, Metadata: r.Metadata,
-		Effort: r.Template.ReasoningEffortHint, Kwargs: r.Template.Kwargs,
 	}
 	if r.N > 1 {
 		b.N = r.N
+	}
+	switch {
+	case r.Report.EchoOnly:
+		b.MaxTokens = new(int)
+	case l.MaxTokens > 0:
+		b.MaxTokens = &l.MaxTokens
 	}
 	if s.Temperature != 1 {
 		b.Temperature = &s.Temperature
@@ -59,33 +80,16 @@ func encode(r *llm.Request) ([]byte, error) {
 	if s.Repetition != 1 {
 		b.Repetition = s.Repetition
 	}
-	if !r.Format.Free() {
-		b.Format = map[string]any{"type": r.Format.Kind}
-		if r.Format.Schema != nil {
-			b.Format = map[string]any{"type": r.Format.Kind, "json_schema": r.Format.Schema}
-		}
-	}
-	for _, t := range r.Tools {
-		raw := t.Raw
-		if raw == nil {
-			var err error
-			if raw, err = json.Marshal(map[string]any{"type": "function", "function": map[string]any{"name": t.Name, "description": t.Description, "parameters": t.Parameters}}); err != nil {
-				return nil, fmt.Errorf("tool %q: %w", t.Name, err)
-			}
-		}
-		b.Tools = append(b.Tools, raw)
-	}
-	switch r.ToolChoice.Mode {
-	case "":
-	case "function":
-		b.ToolChoice = map[string]any{"type": "function", "function": map[string]string{"name": r.ToolChoice.Name}}
-	default:
-		b.ToolChoice = r.ToolChoice.Mode
+	b.format(r.Format)
+	b.report(r)
+	if err := b.tools(r); err != nil {
+		return nil, err
 	}
 	if r.Task == llm.Completion {
 		b.Prompt = prompts(r.Prompts)
 		return json.Marshal(b)
 	}
+	b.template(r.Template)
 	for i, m := range r.Messages {
 		raw, err := message(m)
 		if err != nil {
@@ -96,12 +100,76 @@ func encode(r *llm.Request) ([]byte, error) {
 	return json.Marshal(b)
 }
 
+// report asks for what is told beside the text.
+func (b *body) report(r *llm.Request) {
+	o := r.Report
+	if r.Stream && (o.Usage || o.UsageContinuous) {
+		b.StreamOptions = &streamOptions{Usage: true, Continuous: o.UsageContinuous}
+	}
+	switch {
+	case o.Logprobs >= 0 && r.Task == llm.Completion:
+		b.Logprobs = o.Logprobs
+	case o.Logprobs >= 0:
+		b.Logprobs, b.TopLogprobs = true, o.Logprobs
+	}
+	if o.PromptLogprobs >= 0 && !r.Stream { // nobody tells them in a stream
+		b.PromptLogprobs = &o.PromptLogprobs
+	}
+	b.Echo, b.TokenIDs = o.Echo, o.TokenIDs
+}
+
+func (b *body) format(f llm.OutputFormat) {
+	switch {
+	case f.Free():
+	case f.Schema != nil:
+		b.Format = map[string]any{"type": f.Kind, f.Kind: map[string]any{"name": "answer", "schema": f.Schema}}
+	default:
+		b.Format = map[string]any{"type": f.Kind}
+	}
+}
+
+func (b *body) template(t llm.Template) {
+	b.ChatTemplate, b.ContinueFinal, b.AddSpecial = t.Source, t.ContinueFinal, t.AddSpecial
+	b.Effort, b.Kwargs = t.ReasoningEffortHint, t.Kwargs
+	if t.NoGenerationPrompt || t.ContinueFinal {
+		b.AddPrompt = new(bool)
+	}
+}
+
+func (b *body) tools(r *llm.Request) error {
+	for _, t := range r.Tools {
+		raw := t.Raw
+		if raw == nil {
+			f := map[string]any{"name": t.Name}
+			if t.Description != "" {
+				f["description"] = t.Description
+			}
+			if t.Parameters != nil {
+				f["parameters"] = t.Parameters
+			}
+			var err error
+			if raw, err = json.Marshal(map[string]any{"type": "function", "function": f}); err != nil {
+				return fmt.Errorf("tool %q: %w", t.Name, err)
+			}
+		}
+		b.Tools = append(b.Tools, raw)
+	}
+	switch c := r.ToolChoice; c.Mode {
+	case "":
+	case "function":
+		b.ToolChoice = map[string]any{"type": "function", "function": map[string]string{"name": c.Name}}
+	default:
+		b.ToolChoice = c.Mode
+	}
+	return nil
+}
+
 // message is a message as it came, or made of its fields.
 func message(m llm.Message) (json.RawMessage, error) {
 	if m.Raw != nil {
 		return m.Raw, nil
 	}
-	made := map[string]any{"role": m.Role, "content": m.Text()}
+	made := map[string]any{"role": m.Role, "content": content(m)}
 	for name, v := range map[string]string{"name": m.Name, "reasoning_content": m.Reasoning, "tool_call_id": m.ToolCallID} {
 		if v != "" {
 			made[name] = v
@@ -115,6 +183,20 @@ func message(m llm.Message) (json.RawMessage, error) {
 		made["tool_calls"] = calls
 	}
 	return json.Marshal(made)
+}
+
+// content is a text where there is nothing else, and a list of parts otherwise.
+func content(m llm.Message) any {
+	if !slices.ContainsFunc(m.Parts, func(p llm.Part) bool { return p.Kind != llm.PartText }) {
+		return m.Text()
+	}
+	parts := make([]any, len(m.Parts))
+	for i, p := range m.Parts {
+		if parts[i] = any(p.Raw); p.Kind == llm.PartText {
+			parts[i] = map[string]string{"type": "text", "text": p.Text}
+		}
+	}
+	return parts
 }
 
 // prompts are one text, one list of ids, or a list of either.

@@ -12,78 +12,126 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/weir-ai/weir/fleet"
 )
 
 const (
-	// probeMax bounds what is read of an answer to a probe, metricsMax of metrics: a server of many models with all their histograms.
+	// probeMax bounds what is read of an answer to a probe: OpenRouter's list of models is some 500 KB. metricsMax bounds metrics: a
+	// server of many models with all their histograms.
 	probeMax   = 1 << 20
 	metricsMax = 8 << 20
-	// modelsToldMax is how many models a reason lists.
+	// modelsToldMax is how many models a reason lists: what fits a line.
 	modelsToldMax = 5
+	// aboutRest is how long what a server says of itself is believed: models are added and servers replaced behind a name, but not by
+	// the second, and a list of models costs more than a look at its health.
+	aboutRest = time.Minute
 )
 
-// Probe asks the endpoint how it is: its health, what it serves, its load; and what it is, until that is known.
+// probing is what an endpoint's probes keep from one to the next.
+type probing struct {
+	sync.Mutex  // held for one probe
+	last        fleet.Report
+	at, learned time.Time // of last, and of last.About
+	looks       bool      // health cannot be asked, so that the list of models is
+	found       float64   // the counters of the last look at its metrics
+	asked       float64
+}
+
+// Probe asks the endpoint how it is: its health and its load, and, until that is known and now and then after, what it is and what it
+// serves. Reasons are for whoever runs this server: they name addresses, never keys.
 func (e *Endpoint) Probe(ctx context.Context) fleet.Report {
-	r := fleet.Report{State: fleet.StateUp, Load: fleet.UnknownLoad()}
-	models, reason := e.models(ctx)
-	if reason != "" {
-		r.State, r.Reason = fleet.StateDown, reason
-		return r
+	p := &e.probing
+	p.Lock()
+	defer p.Unlock()
+	now := time.Now()
+	if rest := e.quirk.Load().rest; rest > 0 && p.last.State == fleet.StateUp && now.Sub(p.at) < rest {
+		return p.last
 	}
-	if !e.known.Load() {
-		e.quirk.Store(e.detect(ctx, models))
-		e.known.Store(true)
+	r := e.probe(ctx, p, now)
+	r.Continues = e.quirk.Load().continues
+	if r.State == fleet.StateDown {
+		p.learned = time.Time{}
+		e.known.Store(e.cfg.Kind != "") // another server may come up in its place
 	}
-	q := e.quirk.Load()
-	r.Continues = q.continues
-	r.About = fleet.About{Kind: q.name, Version: e.version(ctx, q), Models: models.names()}
-	r.About.Context = models.context(e.cfg.Model)
-	if loading := e.loading(ctx, q); loading != "" {
-		r.State, r.Reason = fleet.StateLoading, loading
-		return r
-	}
-	if q.slots != "" {
-		r.About.Slots = e.slots(ctx, q)
-	}
-	if q.load != nil {
-		if text, status, err := e.get(ctx, q.metrics, metricsMax); err == nil && status == http.StatusOK {
-			r.Load, r.About.Cache = q.load.readLoad(text)
-		}
-	}
-	if m := e.cfg.Model; m != "" && len(models.Data) > 0 && !slices.Contains(r.About.Models, m) {
-		r.State, r.Reason = fleet.StateDown, fmt.Sprintf("it does not serve the model %q; it serves %s", m, listed(r.About.Models))
-	}
+	p.last, p.at = r, now
 	return r
 }
 
-// list is the answer to GET /v1/models.
-type list struct {
-	Data []struct {
-		ID      string `json:"id"`
-		OwnedBy string `json:"owned_by"`
-		Context int    `json:"max_model_len"` // vLLM, SGLang and Weir
-		Meta    struct {
-			Context int `json:"n_ctx_train"` // llama.cpp
-		} `json:"meta"`
-	} `json:"data"`
-}
-
-func (l *list) names() (out []string) {
-	for _, m := range l.Data {
-		out = append(out, m.ID)
-	}
-	return out
-}
-
-func (l *list) context(model string) int {
-	for _, m := range l.Data {
-		if m.ID == model || len(l.Data) == 1 {
-			return max(m.Context, m.Meta.Context)
+func (e *Endpoint) probe(ctx context.Context, p *probing, now time.Time) fleet.Report {
+	r := fleet.Report{State: fleet.StateUp, About: p.last.About, Load: fleet.UnknownLoad()}
+	if e.known.Load() && e.quirk.Load().health != "" {
+		if e.health(ctx, p, &r); r.State != fleet.StateUp {
+			return r
 		}
 	}
-	return 0
+	if q := e.quirk.Load(); q.health == "" || p.looks || now.Sub(p.learned) >= aboutRest {
+		if e.learn(ctx, &r); r.State == fleet.StateDown || r.State == fleet.StateLoading {
+			return r
+		}
+		p.learned = now
+	} else {
+		r.State, r.Reason = p.last.State, p.last.Reason // of the model that is not among those listed
+	}
+	e.load(ctx, p, &r)
+	return r
+}
+
+// health asks the path that says whether the server is well.
+func (e *Endpoint) health(ctx context.Context, p *probing, r *fleet.Report) {
+	target := e.root().JoinPath(e.quirk.Load().health)
+	body, status, err := e.fetch(ctx, target, probeMax)
+	p.looks = status == http.StatusNotFound || status == http.StatusMethodNotAllowed || status == http.StatusUnauthorized || status == http.StatusForbidden
+	switch {
+	case err != nil:
+		r.State, r.Reason = fleet.StateDown, e.unreachable(err)
+	case status == http.StatusServiceUnavailable && waits(body):
+		r.State, r.Reason = fleet.StateLoading, "it is not ready: "+readError(body).message
+	case status >= 500:
+		r.State, r.Reason = fleet.StateDown, e.answered(target, status, body)
+	}
+}
+
+// waits reports whether a server that answers 503 says that it will be ready.
+func waits(body []byte) bool {
+	text := strings.ToLower(string(body))
+	return slices.ContainsFunc([]string{"loading", "starting", "not ready", "warming", "draining"}, func(word string) bool { return strings.Contains(text, word) })
+}
+
+// learn asks what the server serves, and what it is where that is not known.
+func (e *Endpoint) learn(ctx context.Context, r *fleet.Report) {
+	models := e.models(ctx, r)
+	if models == nil {
+		return
+	}
+	if !e.known.Load() {
+		q, err := e.detect(ctx, models)
+		if err != nil {
+			r.State, r.Reason = fleet.StateDown, e.unreachable(err)
+			return
+		}
+		e.quirk.Store(q)
+		e.known.Store(true)
+	}
+	q := e.quirk.Load()
+	r.About = fleet.About{Kind: q.name, Models: models.names(), Context: models.context(e.cfg.Model)}
+	e.facts(ctx, q, &r.About)
+	if m := e.cfg.Model; m != "" && !q.serves(m, r.About.Models) {
+		r.State, r.Reason = fleet.StateDown, fmt.Sprintf("it serves %s; not %q: write one of these as model", listed(r.About.Models), m)
+		if q.guess {
+			r.State = fleet.StateUnknown
+		}
+	}
+}
+
+// serves reports whether a model is among the names that a server lists. Ollama lists what is called x as x:latest, LiteLLM may list
+// patterns.
+func (q *quirk) serves(model string, names []string) bool {
+	return q.anyModel || len(names) == 0 || slices.ContainsFunc(names, func(n string) bool {
+		return n == model || n == model+":latest" || strings.Contains(n, "*")
+	})
 }
 
 func listed(names []string) string {
@@ -93,40 +141,65 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// models asks what is served; the reason says why that cannot be had, for whoever runs this server.
-func (e *Endpoint) models(ctx context.Context) (l list, reason string) {
+// models asks what is served; nil where that cannot be had, and then the report says why.
+func (e *Endpoint) models(ctx context.Context, r *fleet.Report) *list {
 	target := e.base.JoinPath("models")
 	body, status, err := e.fetch(ctx, target, probeMax)
+	r.State = fleet.StateDown
+	var l list
 	switch {
 	case err != nil:
-		return l, e.unreachable(err)
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		if e.cfg.Key == "" {
-			return l, fmt.Sprintf("it wants a key (status %d); give it one as key_env or key_file", status)
+		r.Reason = e.unreachable(err)
+	case status == http.StatusServiceUnavailable && waits(body):
+		r.State, r.Reason = fleet.StateLoading, "it is not ready: "+readError(body).message
+	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
+		r.Reason = e.astray(ctx, target, status)
+		if e.known.Load() && e.quirk.Load().guess {
+			r.State = fleet.StateUnknown // a provider that lists nothing
 		}
-		return l, fmt.Sprintf("it refuses the key of %s (status %d)", e.cfg.KeyName, status)
-	case status == http.StatusNotFound:
-		return l, e.astray(ctx, target)
-	case status == http.StatusServiceUnavailable:
-		return l, "" // a server that loads its model: its health says so
 	case status != http.StatusOK:
-		return l, fmt.Sprintf("GET %s answers with status %d", target.Path, status)
+		r.Reason = e.answered(target, status, body)
 	case json.Unmarshal(body, &l) != nil:
-		return l, fmt.Sprintf("GET %s answers with something that is no list of models; is the url one of an OpenAI-compatible API?", target.Path)
+		r.Reason = fmt.Sprintf("GET %s answers with something that is no list of models: is the url that of an OpenAI-compatible API?", target)
+	default:
+		r.State, r.Reason = fleet.StateUp, ""
+		return &l
 	}
-	return l, ""
+	return nil
 }
 
-// astray looks whether the path is wrong: the usual one answers.
-func (e *Endpoint) astray(ctx context.Context, target *url.URL) string {
-	if !strings.HasSuffix(e.base.Path, "/v1") {
+// answered says what a refusal means.
+func (e *Endpoint) answered(target *url.URL, status int, body []byte) string {
+	switch {
+	case (status == http.StatusUnauthorized || status == http.StatusForbidden) && e.cfg.Key == "":
+		return fmt.Sprintf("GET %s wants a key (status %d): give it one as key_env or key_file", target, status)
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return fmt.Sprintf("GET %s refuses the key of %s (status %d)", target, e.cfg.KeyName, status)
+	case status >= 300 && status < 400:
+		return fmt.Sprintf("GET %s answers with a redirect (status %d): write as url what it points to", target, status)
+	}
+	s := fmt.Sprintf("GET %s answers %d", target, status)
+	if t := readError(body); t.message != "" {
+		s += ": " + t.message
+	}
+	return s
+}
+
+// astray looks whether the path is wrong: where the usual ones answer, it says so.
+func (e *Endpoint) astray(ctx context.Context, target *url.URL, status int) string {
+	said := fmt.Sprintf("GET %s answers %d: is the path right?", target, status)
+	for _, base := range []string{"/v1", "/v3", "/api/v1"} {
 		right := *e.base
-		right.Path = "/v1"
-		if _, status, err := e.fetch(ctx, right.JoinPath("models"), probeMax); err == nil && status == http.StatusOK {
-			return fmt.Sprintf("GET %s answers 404, and /v1/models answers: the url should end in /v1", target.Path)
+		right.Path, right.RawPath = base, ""
+		if base == e.base.Path {
+			continue
+		}
+		body, status, err := e.fetch(ctx, right.JoinPath("models"), probeMax)
+		if err == nil && status == http.StatusOK && json.Unmarshal(body, new(list)) == nil {
+			return fmt.Sprintf("%s %s answers: write it as url", said, &right)
 		}
 	}
-	return fmt.Sprintf("GET %s answers 404; is the path of the url right?", target.Path)
+	return said
 }
 
 // unreachable says why nothing answered.
@@ -135,98 +208,72 @@ func (e *Endpoint) unreachable(err error) string {
 	var record tls.RecordHeaderError
 	var dns *net.DNSError
 	var timeout net.Error
-	switch {
-	case errors.As(err, &certificate):
-		return fmt.Sprintf("its certificate is not trusted (%v); name the authority that signed it as ca", certificate.Err)
-	case errors.As(err, &record):
-		return "it does not speak TLS; should the url begin with http://?"
-	case errors.As(err, &dns):
-		return fmt.Sprintf("its host %q cannot be found", dns.Name)
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return "it did not answer in time"
-	}
 	var op *net.OpError
-	if errors.As(err, &op) {
-		err = op.Err // without the address
+	switch {
+	case errors.As(err, &certificate) && e.cfg.CA != "":
+		return fmt.Sprintf("the certificate of %s is not trusted (%v), nor does ca %q help", e.host, certificate.Err, e.cfg.CA)
+	case errors.As(err, &certificate):
+		return fmt.Sprintf("the certificate of %s is not trusted (%v): name the file of the authority that signed it as ca", e.host, certificate.Err)
+	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return fmt.Sprintf("%s does not speak TLS: begin the url with http://", e.host)
+	case e.base.Scheme == "http" && strings.Contains(err.Error(), `malformed HTTP response "\x15`):
+		return fmt.Sprintf("%s speaks TLS: begin the url with https://", e.host)
+	case errors.As(err, &dns):
+		return fmt.Sprintf("the host %q cannot be found", dns.Name)
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Sprintf("%s did not answer in time", e.base.Host)
+	case errors.As(err, &op):
+		err = op.Err
 	}
-	return fmt.Sprintf("it cannot be reached: %v", err)
+	return fmt.Sprintf("%s cannot be reached (%v): is the server running?", e.base.Host, err)
 }
 
-// detect finds the kind by what the server says on the paths that the table names.
-func (e *Endpoint) detect(ctx context.Context, models list) *quirk {
-	for i := range kinds {
-		q := &kinds[i]
-		if q.ours != "" && len(models.Data) > 0 && models.Data[0].OwnedBy == q.ours {
-			return q
-		}
-		if q.path == "" {
-			continue
-		}
-		body, status, err := e.get(ctx, q.path, probeMax)
+// load looks at the server's metrics.
+func (e *Endpoint) load(ctx context.Context, p *probing, r *fleet.Report) {
+	q := e.quirk.Load()
+	for _, path := range q.metrics {
+		text, status, err := e.get(ctx, path, metricsMax)
 		if err != nil || status != http.StatusOK {
 			continue
 		}
-		if !slices.ContainsFunc(q.sign, func(s string) bool { return !strings.Contains(string(body), s) }) {
-			return q
+		m := q.load.read(text)
+		r.Load = m.load
+		if r.Load.Hits < 0 {
+			r.Load.Hits = p.hits(m.found, m.asked)
 		}
+		if m.cache > 0 {
+			r.About.Cache = m.cache
+		}
+		if m.version != "" {
+			r.About.Version = m.version
+		}
+		return
 	}
-	return quirkOf("openai")
 }
 
-// version is what the server says of its version.
-func (e *Endpoint) version(ctx context.Context, q *quirk) string {
-	if q.version == "" {
-		return ""
+// hits is the share of prompt tokens that were found in the prefix cache since the look before, or since the server began; where
+// nothing was looked up since, the last share stands. -1 is unknown.
+func (p *probing) hits(found, asked float64) float64 {
+	if found < 0 || asked <= 0 {
+		return -1
 	}
-	body, status, err := e.get(ctx, q.version, probeMax)
-	if err != nil || status != http.StatusOK {
-		return ""
+	f, a := found-p.found, asked-p.asked
+	if a == 0 && f == 0 {
+		return p.last.Load.Hits
 	}
-	var v struct {
-		Version string `json:"version"`
-		Build   string `json:"build_info"`      // llama.cpp
-		LiteLLM string `json:"litellm_version"` // LiteLLM
+	if a <= 0 || f < 0 { // it was started anew
+		f, a = found, asked
 	}
-	if json.Unmarshal(body, &v) != nil {
-		return ""
-	}
-	return plain(v.Version + v.Build + v.LiteLLM)
-}
-
-// slots is how many answers the server computes together.
-func (e *Endpoint) slots(ctx context.Context, q *quirk) int {
-	body, status, err := e.get(ctx, q.slots, probeMax)
-	var v struct {
-		Slots int `json:"total_slots"`
-	}
-	if err != nil || status != http.StatusOK || json.Unmarshal(body, &v) != nil {
-		return 0
-	}
-	return max(v.Slots, 0)
-}
-
-// loading says why a server that answers is not ready; empty where it is.
-func (e *Endpoint) loading(ctx context.Context, q *quirk) string {
-	if q.health == "" {
-		return ""
-	}
-	body, status, err := e.get(ctx, q.health, probeMax)
-	if err != nil || status != http.StatusServiceUnavailable {
-		return ""
-	}
-	if t := readError(body); t.message != "" {
-		return "it is not ready: " + t.message
-	}
-	return "it says that it is not ready"
+	p.found, p.asked = found, asked
+	return min(max(f/a, 0), 1)
 }
 
 // get asks a path of the server that lies beside the API.
 func (e *Endpoint) get(ctx context.Context, path string, most int64) (body []byte, status int, err error) {
-	u := *e.base
-	u.Path, u.RawPath = strings.TrimSuffix(strings.TrimSuffix(u.Path, "/v1"), "/")+path, ""
-	return e.fetch(ctx, &u, most)
+	return e.fetch(ctx, e.root().JoinPath(path), most)
 }
 
+// fetch reads at most most bytes of what a GET answers.
 func (e *Endpoint) fetch(ctx context.Context, u *url.URL, most int64) (body []byte, status int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {

@@ -91,7 +91,7 @@ var kinds = []quirk{
 		usage: true, tokenPrompts: true, continues: fleet.ContinuesText, busy: []string{"The request queue is full"}},
 
 	// ggml-org/llama.cpp: tools/server. The last message of an assistant is gone on with unless it was started with
-	// --no-prefill-assistant, and not where the template thinks. Without --metrics there are none, and it says so with 501.
+	// --no-prefill-assistant, and not where the template thinks. Only an answer in one piece repeats it. Without --metrics there are none, and it says so with 501.
 	{name: "llamacpp", owner: "llamacpp", sign: sign{"/props", []string{`"default_generation_settings"`}}, health: "/health", metrics: []string{"/metrics"}, load: &llamacppLoad,
 		facts: []fact{{"/props", "build_info", isVersion}, {"/props", "total_slots", isSlots}, {"/props", "default_generation_settings.n_ctx", isContext}},
 		usage: true, tokenPrompts: true, continues: fleet.ContinuesText, prefill: true, anyModel: true, unable: []string{"prefill is incompatible"}},
