@@ -139,36 +139,36 @@ func (x *exchange) flow(ctx context.Context, req *llm.Request) error {
 			return x.forward(req, &e, buf[:0])
 		}
 		buf = x.frames.Event(buf[:0], &e)
-		return x.push(buf)
+		return x.push(buf, e.More)
 	})
 	x.usage = usage
 	if err != nil {
 		return err // fail tells it inside the stream, if that has begun
 	}
-	return x.push(x.frames.Done(buf[:0]))
+	return x.push(x.frames.Done(buf[:0]), false)
 }
 
 // forward passes on another engine's frame as it came. The first gives the answer its id; frames of an answer that was taken up get
 // the same, so that the client sees one.
 func (x *exchange) forward(req *llm.Request, e *llm.Event, buf []byte) error {
 	if x.status != 0 && !x.joined {
-		return x.push(e.Frame)
+		return x.push(e.Frame, e.More)
 	}
 	data := bytes.TrimSuffix(bytes.TrimPrefix(e.Frame, []byte("data: ")), []byte("\n\n"))
 	var f openai.Frame
 	if !f.Read(data) {
-		return x.push(e.Frame)
+		return x.push(e.Frame, e.More)
 	}
 	if x.status == 0 {
 		x.adopt(req, &f)
-		return x.push(e.Frame)
+		return x.push(e.Frame, e.More)
 	}
 	rw := openai.Rewrite{ID: openai.AppendQuoted(nil, x.head.ID), Created: x.head.Created}
 	if e.Holds&llm.HoldsUsage != 0 {
 		rw.Usage = &e.Usage
 	}
 	buf = append(buf, "data: "...)
-	return x.push(append(f.Append(buf, &rw), '\n', '\n'))
+	return x.push(append(f.Append(buf, &rw), '\n', '\n'), e.More)
 }
 
 // adopt takes the id of the first frame for the answer's.
@@ -186,8 +186,8 @@ func (x *exchange) adopt(req *llm.Request, f *openai.Frame) {
 // frameBuffer holds the frames of one event without log-probabilities; larger ones grow it once.
 const frameBuffer = 1 << 10
 
-// push writes frames, and the head before the first.
-func (x *exchange) push(frames []byte) error {
+// push writes frames, and the head before the first. Where more follow at once, both go out together.
+func (x *exchange) push(frames []byte, more bool) error {
 	if len(frames) == 0 {
 		return nil
 	}
@@ -197,5 +197,5 @@ func (x *exchange) push(frames []byte) error {
 		x.header("X-Accel-Buffering", "no") // nginx would keep the stream until it is complete
 		x.writeHead(http.StatusOK)
 	}
-	return x.write(frames)
+	return x.write(frames, more)
 }

@@ -79,15 +79,15 @@ func (x *exchange) deadline(err error) {
 	}
 }
 
-// write sends p as a part of the response and flushes it. Each write may take WriteTimeout; the deadline moves only when a quarter
+// write sends p as a part of the response, and flushes it unless more follows at once. Each write may take WriteTimeout; the deadline moves only when a quarter
 // of it has passed, because setting it costs as much as writing a token.
-func (x *exchange) write(p []byte) error {
+func (x *exchange) write(p []byte, more bool) error {
 	if now := time.Now(); now.After(x.rearm) {
 		x.deadline(x.out.SetWriteDeadline(now.Add(x.s.cfg.WriteTimeout)))
 		x.rearm = now.Add(x.s.cfg.WriteTimeout / 4)
 	}
 	_, err := x.w.Write(p)
-	if err == nil {
+	if err == nil && !more {
 		err = x.out.Flush()
 	}
 	if err == nil || errors.Is(err, http.ErrNotSupported) {
@@ -104,7 +104,7 @@ func (x *exchange) answer(status int, body []byte) error {
 	x.header("Content-Type", "application/json")
 	x.header("Content-Length", strconv.Itoa(len(body)))
 	x.writeHead(status)
-	return x.write(body)
+	return x.write(body, false)
 }
 
 func (x *exchange) writeHead(status int) {
@@ -121,7 +121,7 @@ func (x *exchange) fail(err error) {
 		x.refuse(e.Kind.Meaning().Status, e)
 	} else if x.frames != nil {
 		// No Done follows: it would say that the answer is complete.
-		x.try(x.write(x.frames.Error(nil, e)))
+		x.try(x.write(x.frames.Error(nil, e), false))
 	}
 }
 

@@ -202,6 +202,9 @@ func TestASlowReaderHoldsNothing(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		b.Flush(ctx)
 		cancel()
+		if err := b.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if held := b.bodies.held.Load(); held != 0 {
 			t.Errorf("%d bytes are held after the end", held)
 		}

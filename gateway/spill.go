@@ -105,6 +105,7 @@ type spillConn struct {
 	l   *spillListener
 	mu  struct {
 		sync.Mutex
+		try      attempt
 		aside    []byte
 		writing  bool  // a goroutine writes aside
 		closing  bool  // Close was called: the goroutine closes
@@ -123,7 +124,7 @@ func (c *spillConn) Write(p []byte) (int, error) {
 	n := 0
 	if !c.mu.writing {
 		var err error
-		if n, err = tryWrite(c.raw, p); err != nil {
+		if n, err = c.mu.try.write(c.raw, p); err != nil {
 			return n, err
 		}
 		if n == len(p) {

@@ -67,6 +67,7 @@ type Event struct {
 	Holds   Holds   // what is in Frame
 	Raw     []byte  // the text that Frame holds, as JSON escapes it, without quotes; valid as long as Frame
 	Place   Place   // for placed
+	More    bool    // another event follows at once: a door may write both together
 }
 
 // Carries reports whether the event carries content, reasoning or a tool call: what TTFT is counted to, and what a retry must

@@ -3,6 +3,7 @@ package openai
 import (
 	"bytes"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/weir-ai/weir/llm"
 )
@@ -23,11 +24,81 @@ type Frame struct {
 
 	id, model, created, usage, ids, promptIDs llm.Field
 	flat                                      bool // an error that stands in the frame itself
+
+	before, behind []byte // of the last frame that held content alone, what stood around its text
+}
+
+// ReadLike is Read for the frames of one stream. Most of them differ in their text alone: one that begins and ends as the one before
+// holds what that did, and is not walked over again.
+func (f *Frame) ReadLike(b []byte) (ok bool) {
+	if n := len(b) - len(f.behind); f.before != nil && n >= len(f.before) && bytes.Equal(b[n:], f.behind) && bytes.HasPrefix(b, f.before) && isPlainText(b[len(f.before):n]) {
+		text := b[len(f.before):n]
+		f.shift(b, text)
+		return true
+	}
+	before, behind := f.before[:0], f.behind[:0]
+	ok = f.Read(b)
+	if ok && f.Holds == llm.HoldsContent && f.Choices == 1 && f.Text != nil && f.alone() {
+		at := cap(b) - cap(f.Text)
+		before, behind = append(before, b[:at]...), append(behind, b[at+len(f.Text):]...)
+		f.before, f.behind = before, behind
+	}
+	return ok
+}
+
+// shift makes f what it was for the frame before, with another text. What stands before the text stands where it stood; what stands
+// behind moved by as much as the text is longer.
+func (f *Frame) shift(b, text []byte) {
+	by := len(text) - len(f.Text)
+	edge := len(f.before)
+	for _, m := range []*llm.Field{&f.id, &f.model, &f.created} {
+		if m.To > edge {
+			m.From, m.Value, m.To = m.From+by, m.Value+by, m.To+by
+		}
+	}
+	f.raw, f.Text = b, text
+}
+
+// alone reports whether nothing of the frame but its text can differ from the next one's: no ids of tokens, no log-probabilities that
+// were looked at.
+func (f *Frame) alone() bool {
+	return f.IDs == nil && f.PromptIDs == nil && f.Error == nil && !f.flat && len(f.Text) > 0
+}
+
+// isPlainText reports whether b is the inside of one JSON string that is not empty: no quote in it that is not escaped.
+func isPlainText(b []byte) bool {
+	if len(b) == 0 {
+		return false
+	}
+	for i := 0; i < len(b); {
+		i += plainRun(b[i:])
+		if i == len(b) {
+			return true
+		}
+		switch {
+		case b[i] == '\\':
+			i += 2
+		case b[i] >= utf8.RuneSelf:
+			i++
+		default:
+			return false
+		}
+	}
+	return len(b) > 0 && !endsInEscape(b)
+}
+
+// endsInEscape reports whether the last letter of b is a backslash that escapes what follows.
+func endsInEscape(b []byte) bool {
+	n := 0
+	for n < len(b) && b[len(b)-1-n] == '\\' {
+		n++
+	}
+	return n%2 == 1
 }
 
 // Read reads b, which must be one JSON object; ok is false where it is not, as far as reading sees.
 func (f *Frame) Read(b []byte) (ok bool) {
-	*f = Frame{raw: b}
+	*f = Frame{raw: b, before: nil, behind: nil}
 	at := spaces(b, 0)
 	if at == len(b) || b[at] != '{' {
 		return false

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/weir-ai/weir/llm"
@@ -133,6 +134,37 @@ func TestDecodeFrameMakesEvents(t *testing.T) {
 	check(answerWhole, llm.EventDelta, llm.EventFinish, llm.EventUsage)
 }
 
+// TestFramesAlikeReadAsFrames compares the short way with the long one over streams of frames in every order.
+func TestFramesAlikeReadAsFrames(t *testing.T) {
+	t.Parallel()
+	var pool []string
+	for _, text := range []string{`a`, `longer than before`, `\"`, `\\`, `\\\"x`, `你好`, `\u00e9`, ``, `"`, `x","y":"z`, `}]}`} {
+		pool = append(pool,
+			`{"id":"c","model":"up","choices":[{"index":0,"delta":{"content":"`+text+`"}}],"created":5}`,
+			`{"choices":[{"index":0,"delta":{"content":"`+text+`"},"finish_reason":null}],"id":"c","model":"up","usage":null}`)
+	}
+	pool = append(pool, chunkRole, chunkContent, chunkThought, chunkTool, chunkFinish, chunkUsage, textChunk, errorChunk, "{", `{"id":"c","model":"up","choices":[{"index":0,"delta":{"content":"`)
+	rng := rand.New(rand.NewPCG(3, 4))
+	rw := &Rewrite{Model: []byte(`"alias"`), ID: []byte(`"own"`), Created: 9}
+	var like Frame
+	for range 20_000 {
+		b := []byte(pool[rng.IntN(len(pool))])
+		var plain Frame
+		ok := plain.Read(b)
+		if got := like.ReadLike(b); got != ok && !json.Valid(b) == got {
+			t.Fatalf("%s: read %v, alike %v", b, ok, got)
+		} else if !ok || !got {
+			continue
+		}
+		if like.Holds != plain.Holds || string(like.Text) != string(plain.Text) || like.Choices != plain.Choices || like.Usage != plain.Usage || like.Reason != plain.Reason {
+			t.Fatalf("%s: read %+v, alike %+v", b, plain, like)
+		}
+		if got, want := string(like.Append(nil, rw)), string(plain.Append(nil, rw)); got != want {
+			t.Fatalf("%s: rewritten as %s, want %s", b, got, want)
+		}
+	}
+}
+
 func FuzzFrame(f *testing.F) {
 	for _, s := range []string{chunkRole, chunkContent, chunkThought, chunkTool, chunkFinish, chunkUsage, answerWhole, textChunk, errorChunk} {
 		f.Add([]byte(s))
@@ -148,6 +180,17 @@ func FuzzFrame(f *testing.F) {
 			t.Fatalf("%q became %q", b, out)
 		}
 	})
+}
+
+func BenchmarkFrameAlike(b *testing.B) {
+	raw, out := []byte(`{"id":"c1","object":"chat.completion.chunk","created":17,"model":"up","choices":[{"index":0,"delta":{"content":"t=1795791540130905042 "},"finish_reason":null}]}`), make([]byte, 0, 1024)
+	var f Frame
+	rw := &Rewrite{Model: []byte(`"alias"`)}
+	b.ReportAllocs()
+	for b.Loop() {
+		f.ReadLike(raw)
+		out = f.Append(out[:0], rw)
+	}
 }
 
 func BenchmarkFrame(b *testing.B) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -118,16 +119,30 @@ func (x *exchange) send(ctx context.Context, pieces [][]byte) (*http.Response, e
 	if x.req.Task == llm.Completion {
 		target = e.complete
 	}
+	// The key, which is not sent without a value, tells the transport that it may send the request anew where a connection that it kept
+	// turns out to be closed: llama.cpp closes those that idle while others wait, and no request has begun on one.
+	h["Idempotency-Key"] = nil
 	body := &pieceReader{pieces: pieces}
 	hr := (&http.Request{
 		Method: http.MethodPost, URL: target, Host: e.host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h,
 		Body: body, ContentLength: body.length(), GetBody: func() (io.ReadCloser, error) { return &pieceReader{pieces: pieces}, nil },
 	}).WithContext(ctx)
 	resp, err := e.transport.RoundTrip(hr)
+	if unsent(err) && ctx.Err() == nil {
+		hr.Body = &pieceReader{pieces: pieces}
+		resp, err = e.transport.RoundTrip(hr)
+	}
 	if err != nil {
 		return nil, e.dialFault(err)
 	}
 	return resp, nil
+}
+
+// unsent reports whether a connection was closed before the whole request was written to it, so that nothing has begun. The transport
+// itself sends anew only where it had written nothing, and takes a body that cannot be written for one that cannot be read.
+func unsent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && (op.Op == "write" || op.Op == "readfrom")
 }
 
 // body gives the request's body for this endpoint: the client's with the members that must be another, in pieces.

@@ -84,6 +84,14 @@ func (l *lines) next() ([]byte, error) {
 	}
 }
 
+// more reports whether another whole event has come already. A comment is none: what is held back for it might wait for long.
+func (l *lines) more() bool {
+	rest := bytes.TrimLeft(l.buf[l.at:], "\r\n")
+	return bytes.HasPrefix(rest, dataField) && bytes.IndexByte(rest, '\n') > 0
+}
+
+var dataField = []byte("data:")
+
 // stream passes on the events of a stream until its end.
 func (x *exchange) stream(body io.Reader) error {
 	b := bufferPool.Get().(*buffers)
@@ -94,7 +102,7 @@ func (x *exchange) stream(body io.Reader) error {
 		if err != nil {
 			return x.cut(err)
 		}
-		data, ok := bytes.CutPrefix(line, []byte("data:"))
+		data, ok := bytes.CutPrefix(line, dataField)
 		if !ok {
 			continue // a comment, another field, or the empty line behind an event
 		}
@@ -102,7 +110,7 @@ func (x *exchange) stream(body io.Reader) error {
 		if string(data) == "[DONE]" {
 			return x.drain(&l)
 		}
-		if err := x.event(data, b); err != nil {
+		if err := x.event(data, b, l.more()); err != nil {
 			return err
 		}
 	}
@@ -132,9 +140,9 @@ func (x *exchange) drain(l *lines) error {
 }
 
 // event passes on one event of a stream.
-func (x *exchange) event(data []byte, b *buffers) error {
+func (x *exchange) event(data []byte, b *buffers, more bool) error {
 	f := &x.frame
-	if !f.Read(data) {
+	if !f.ReadLike(data) {
 		return x.malformed("an event that is no JSON object")
 	}
 	if f.Error != nil || f.Flat() {
@@ -159,7 +167,9 @@ func (x *exchange) event(data []byte, b *buffers) error {
 	}
 	b.out = append(b.out[:0], "data: "...)
 	b.out = append(f.Append(b.out, &wire.Rewrite{Model: x.alias, TokenIDs: x.hide}), '\n', '\n')
-	return x.emit(x.framed(f, b.out))
+	e := x.framed(f, b.out)
+	e.More = more
+	return x.emit(e)
 }
 
 // framed is the event of a frame.

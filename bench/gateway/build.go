@@ -23,6 +23,10 @@ func (b *bench) buildTools(ctx context.Context) error {
 
 // build makes a program as a release does: without cgo, names or paths.
 func (b *bench) build(ctx context.Context, module, folder, name string) error {
+	if b.built {
+		_, err := os.Stat(filepath.Join(b.cache(), name))
+		return err
+	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(b.cache(), name), folder)
 	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")

@@ -32,6 +32,7 @@ type options struct {
 	only      []string
 	scenarios []string
 	keep      bool
+	built     bool   // the programs lie in the cache: for machines without Go
 	dir       string // the folder of this module
 	json      string // where the figures go
 }
@@ -45,6 +46,7 @@ func readFlags(args []string) (options, error) {
 	f.StringVar(&only, "only", strings.Join(serverNames(), ","), "servers, in this order")
 	f.StringVar(&scenes, "scenarios", strings.Join(scenarioNames(), ","), "scenarios, in this order")
 	f.BoolVar(&o.keep, "keep", false, "keep the servers' configurations and logs, and say where")
+	f.BoolVar(&o.built, "built", false, "use the programs that lie in .cache as they are, on a machine without Go")
 	f.StringVar(&o.dir, "dir", ".", "the bench folder of the checkout")
 	f.StringVar(&o.json, "json", "", "file for the figures (default .cache/gateway.json in the bench folder)")
 	if err := f.Parse(args); err != nil {
