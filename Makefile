@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS = -s -w -X main.version=$(VERSION)
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: build test race house sdk lint fuzz soak bench-gateway dist model clean help
+.PHONY: build test test-real race house sdk lint fuzz soak bench-gateway dist model clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -18,6 +18,9 @@ test: lint ## all tests without cgo; those that need Python, Node or the shared 
 	$(GO) test ./...
 	cd bench && $(GO) vet ./... && $(GO) test ./...
 	cd sdktest && $(GO) test -count=1 -timeout 20m ./...
+
+test-real: ## endpoints against real engines: LiteLLM is installed (800 MB), vLLM is the one in the environment WEIR_REAL_VLLM, if any
+	WEIR_REAL=1 $(GO) test -count=1 -timeout 20m -run TestReal -v ./backend/openai
 
 race: ## all tests under the race detector, which needs cgo and gcc
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...

@@ -264,6 +264,9 @@ func (s *subject) conformContinuation(t *testing.T) {
 		t.Fatalf("the first part: %q, %v", parts, err)
 	}
 	going.Text, going.Count = strings.Join(parts, ""), 3
+	if f := s.fake; f != nil && f.ids && (fmt.Sprint(going.Tokens) != "[100 101 102]" || fmt.Sprint(going.Prompt) != "[7 8 9]") {
+		t.Errorf("tokens %v behind %v", going.Tokens, going.Prompt)
+	}
 	if s.continues == fleet.ContinuesTokens && (len(going.Tokens) == 0 || len(going.Prompt) == 0) {
 		t.Fatalf("no tokens are told: %+v", going)
 	}
@@ -388,7 +391,7 @@ func TestFakesConform(t *testing.T) {
 			if r := e.Probe(t.Context()); r.About.Kind != m.kind {
 				t.Fatalf("detected as %q", r.About.Kind)
 			}
-			s := &subject{Endpoint: e, kind: m.kind, fake: f, several: true, logprobs: true}
+			s := &subject{Endpoint: e, kind: m.kind, fake: f, several: !m.one, logprobs: true}
 			if m.goesOn != nil {
 				s.continues = fleet.ContinuesText
 			}

@@ -1,6 +1,7 @@
 package openai_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,6 +25,12 @@ type manner struct {
 	busy      func(w http.ResponseWriter)
 	streamErr string // an error inside a stream, as one data line
 	goesOn    func(body map[string]json.RawMessage) (text string, ok bool)
+
+	bare    bool   // no space behind "data:"
+	roleAll bool   // the role is in every delta
+	one     bool   // n is not read: there is one choice
+	ids     bool   // takes return_token_ids
+	thought string // what it calls reasoning, where not reasoning_content
 }
 
 // lastAssistant is how engines that continue_final_message are asked to go on.
@@ -54,8 +61,9 @@ func status(code int, retry, body string) func(http.ResponseWriter) {
 // manners are the fakes. What each does was read in its project's sources, which the comment names.
 var manners = []manner{
 	// vllm-project/vllm, entrypoints/openai/chat_completion/serving.py and engine/protocol.py: role in a chunk of its own, the usage in a
-	// last chunk without choices, errors as {"error": {...}}, 503 when the engine is dead.
-	{kind: "vllm", owner: "vllm", role: `{"role":"assistant","content":""}`, paths: map[string]string{"/version": `{"version":"0.32.0"}`, "/health": "",
+	// last chunk without choices, errors as {"error": {...}}, 503 when the engine is dead; token_ids in each choice and prompt_token_ids
+	// in the first chunk when asked for; chat_completion/protocol.py: "reasoning".
+	{kind: "vllm", owner: "vllm", ids: true, thought: "reasoning", role: `{"role":"assistant","content":""}`, paths: map[string]string{"/version": `{"version":"0.32.0"}`, "/health": "",
 		"/metrics": "vllm:num_requests_waiting{model_name=\"up\"} 3.0\nvllm:num_requests_running{model_name=\"up\"} 2.0\nvllm:kv_cache_usage_perc{model_name=\"up\"} 0.25\nvllm:cache_config_info{block_size=\"16\",num_gpu_blocks=\"1000\"} 1.0\n"},
 		busy: status(503, "", `{"error":{"message":"The engine is overloaded","type":"ServiceUnavailableError","param":null,"code":503}}`), streamErr: `{"error":{"message":"EngineCore died","type":"InternalServerError","param":null,"code":500}}`,
 		goesOn: lastAssistant("continue_final_message")},
@@ -65,17 +73,20 @@ var manners = []manner{
 		"/metrics": "sglang:num_running_reqs{model_name=\"up\"} 4.0\nsglang:num_queue_reqs{model_name=\"up\"} 1.0\nsglang:token_usage{model_name=\"up\"} 0.5\n"},
 		busy: status(503, "", `{"object":"error","message":"The request queue is full.","type":"ServiceUnavailable","code":503}`), streamErr: `{"error":{"object":"error","message":"abort","type":"InternalServerError","code":500}}`,
 		goesOn: lastAssistant("continue_final_message")},
-	// huggingface/text-generation-inference, router/src/server.rs: 429 {"error": "Model is overloaded", "error_type": "overloaded"}; errors
-	// in a stream as {"error": "...", "error_type": "..."}; a last message of the assistant is gone on with.
-	{kind: "tgi", owner: "up", role: "", paths: map[string]string{"/info": `{"model_id":"up","max_total_tokens":4096,"version":"3.3.7"}`, "/health": "", "/metrics": "tgi_queue_size 7\ntgi_batch_current_size 3\n"},
-		busy: status(429, "", `{"error":"Model is overloaded","error_type":"overloaded"}`), streamErr: `{"error":"Request failed during generation","error_type":"generation"}`,
+	// huggingface/text-generation-inference, router/src/server.rs: 429 {"error": "Model is overloaded", "error_type": "overloaded"};
+	// router/src/chat.rs: the role in every delta, one choice, the usage in a chunk of its own with an empty id; router/src/infer/mod.rs:
+	// errors in a stream as {"error": {"message", "http_status_code": 422}}; chat_template.rs: a last message of the assistant is gone on
+	// with. Axum writes no space behind "data:".
+	{kind: "tgi", owner: "up", role: "", bare: true, roleAll: true, one: true, paths: map[string]string{"/info": `{"model_id":"up","max_total_tokens":4096,"version":"3.3.7"}`, "/health": "", "/metrics": "tgi_queue_size 7\ntgi_batch_current_size 3\n"},
+		busy: status(429, "", `{"error":"Model is overloaded","error_type":"overloaded"}`), streamErr: `{"error":{"message":"Request failed during generation: out of memory","http_status_code":422}}`,
 		goesOn: lastAssistant("")},
 	// NVIDIA/TensorRT-LLM, tensorrt_llm/serve/openai_server.py: vLLM's protocol classes, metrics under /prometheus/metrics, errors as
 	// {"object": "error", ...}.
 	{kind: "trtllm", owner: "tensorrt_llm", role: `{"role":"assistant","content":""}`, paths: map[string]string{"/prometheus/metrics": "trtllm_num_requests_waiting 2\ntrtllm_num_requests_running 5\ntrtllm_kv_cache_utilization 0.75\n", "/version": `{"version":"1.2.0"}`, "/health": ""},
 		busy: status(503, "", `{"object":"error","message":"too many requests","type":"ServiceUnavailable","code":503}`), streamErr: `{"object":"error","message":"executor error","type":"InternalError","code":500}`},
-	// ollama/ollama, openai/openai.go and server/sched.go: the usage in a last chunk of its own when asked for, 503 with these words.
-	{kind: "ollama", owner: "library", role: `{"role":"assistant","content":""}`, paths: map[string]string{"/": "Ollama is running", "/api/version": `{"version":"0.17.4"}`},
+	// ollama/ollama, openai/openai.go (no n) and server/sched.go: the usage in a last chunk of its own when asked for, 503 with these
+	// words.
+	{kind: "ollama", owner: "library", one: true, thought: "reasoning", role: `{"role":"assistant","content":""}`, paths: map[string]string{"/": "Ollama is running", "/api/version": `{"version":"0.17.4"}`},
 		busy: status(503, "", `{"error":{"message":"server busy, please try again.  maximum pending requests exceeded","type":"api_error","param":null,"code":null}}`), streamErr: `{"error":{"message":"llama runner process no longer running","type":"api_error"}}`},
 	// OpenAI's API as its specification has it: Retry-After with a 429, the usage in a chunk of its own, "usage": null before.
 	{kind: "openai", owner: "system", role: `{"role":"assistant","content":"","refusal":null}`, usageAll: true,
@@ -157,7 +168,9 @@ func (f *fake) answer(w http.ResponseWriter, r *http.Request, body map[string]js
 		return
 	}
 	n := 1
-	_ = json.Unmarshal(body["n"], &n)
+	if !f.one {
+		_ = json.Unmarshal(body["n"], &n)
+	}
 	words := fakeWords
 	if f.goesOn != nil {
 		if text, ok := f.goesOn(body); ok {
@@ -191,6 +204,9 @@ func (f *fake) stream(w http.ResponseWriter, r *http.Request, body map[string]js
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	out := http.NewResponseController(w)
 	write := func(s string) {
+		if f.bare {
+			s = strings.Replace(s, "data: ", "data:", 1)
+		}
 		if strings.Contains(asked, askSplit) {
 			for i := range len(s) { // a byte at a time, in the middle of characters and of lines
 				_, _ = w.Write([]byte{s[i]})
@@ -211,10 +227,15 @@ func (f *fake) stream(w http.ResponseWriter, r *http.Request, body map[string]js
 		write(fmt.Sprintf("data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"up\",\"choices\":[{\"index\":%d,%s}]%s}\n\n", choice, rest, usage))
 	}
 	write(": a comment that keeps the line open\n\n")
+	told := usage
+	if f.ids && string(body["return_token_ids"]) == "true" {
+		usage += `,"prompt_token_ids":[7,8,9]`
+	}
 	for i := range n {
 		if f.role != "" {
 			chunk(i, `"delta":`+f.role+`,"finish_reason":null`)
 		}
+		usage = told
 	}
 	switch {
 	case strings.Contains(asked, askTools):
@@ -224,12 +245,19 @@ func (f *fake) stream(w http.ResponseWriter, r *http.Request, body map[string]js
 		write("data: [DONE]\n\n")
 		return
 	case strings.Contains(asked, askThink):
-		chunk(0, `"delta":{"reasoning_content":"hm"},"finish_reason":null`)
+		chunk(0, `"delta":{"`+cmp.Or(f.thought, "reasoning_content")+`":"hm"},"finish_reason":null`)
 	}
 	for i, word := range words {
 		for c := range n {
 			text, _ := json.Marshal(word)
-			chunk(c, `"delta":{"content":`+string(text)+`},"logprobs":{"content":[{"token":`+string(text)+`,"logprob":-0.5,"bytes":null,"top_logprobs":[]}]},"finish_reason":null`)
+			delta, ids := `"content":`+string(text), ""
+			if f.roleAll {
+				delta = `"role":"assistant",` + delta
+			}
+			if f.ids && string(body["return_token_ids"]) == "true" {
+				ids = fmt.Sprintf(`"token_ids":[%d],`, 100+len(fakeWords)-len(words)+i)
+			}
+			chunk(c, ids+`"delta":{`+delta+`},"logprobs":{"content":[{"token":`+string(text)+`,"logprob":-0.5,"bytes":null,"top_logprobs":[]}]},"finish_reason":null`)
 		}
 		switch {
 		case i == 2 && strings.Contains(asked, askBreak):
@@ -243,7 +271,7 @@ func (f *fake) stream(w http.ResponseWriter, r *http.Request, body map[string]js
 			return
 		}
 	}
-	told := fmt.Sprintf(`{"prompt_tokens":5,"completion_tokens":%d,"total_tokens":11,"prompt_tokens_details":{"cached_tokens":2}}`, n*len(words))
+	told = fmt.Sprintf(`{"prompt_tokens":5,"completion_tokens":%d,"total_tokens":11,"prompt_tokens_details":{"cached_tokens":2}}`, n*len(words))
 	wanted := strings.Contains(string(body["stream_options"]), `"include_usage":true`)
 	for c := range n {
 		if f.usageLast && c == n-1 {

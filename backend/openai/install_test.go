@@ -135,10 +135,17 @@ func printed(t *testing.T, out io.Reader) string {
 	return ""
 }
 
-// await asks url until it answers 200.
-func await(t *testing.T, url string, most time.Duration) {
+// await asks url until it answers 200; out is the server's standard output, which ends with it.
+func await(t *testing.T, out io.Reader, url string, most time.Duration) {
 	t.Helper()
-	for begun := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+	ended := make(chan struct{})
+	go func() { _, _ = io.Copy(io.Discard, out); close(ended) }()
+	for begun := time.Now(); ; {
+		select {
+		case <-ended:
+			t.Fatal("the server ended before it answered")
+		case <-time.After(100 * time.Millisecond):
+		}
 		if resp, err := http.Get(url); err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -175,6 +176,8 @@ func (e *Endpoint) answered(target *url.URL, status int, body []byte) string {
 		return fmt.Sprintf("GET %s wants a key (status %d): give it one as key_env or key_file", target, status)
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return fmt.Sprintf("GET %s refuses the key of %s (status %d)", target, e.cfg.KeyName, status)
+	case status == http.StatusBadRequest && e.base.Scheme == "http" && (bytes.Contains(body, []byte("HTTPS server")) || bytes.Contains(body, []byte("HTTPS port"))): // Go's and nginx's words
+		return e.base.Host + speaksTLS
 	case status >= 300 && status < 400:
 		return fmt.Sprintf("GET %s answers with a redirect (status %d): write as url what it points to", target, status)
 	}
@@ -184,6 +187,8 @@ func (e *Endpoint) answered(target *url.URL, status int, body []byte) string {
 	}
 	return s
 }
+
+const speaksTLS = " speaks TLS: begin the url with https://"
 
 // astray looks whether the path is wrong: where the usual ones answer, it says so.
 func (e *Endpoint) astray(ctx context.Context, target *url.URL, status int) string {
@@ -217,7 +222,7 @@ func (e *Endpoint) unreachable(err error) string {
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return fmt.Sprintf("%s does not speak TLS: begin the url with http://", e.host)
 	case e.base.Scheme == "http" && strings.Contains(err.Error(), `malformed HTTP response "\x15`):
-		return fmt.Sprintf("%s speaks TLS: begin the url with https://", e.host)
+		return e.base.Host + speaksTLS
 	case errors.As(err, &dns):
 		return fmt.Sprintf("the host %q cannot be found", dns.Name)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():

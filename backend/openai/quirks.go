@@ -117,8 +117,9 @@ var kinds = []quirk{
 	{name: "ollama", sign: sign{"/", []string{"Ollama is running"}}, health: "/", facts: []fact{{"/api/version", "version", isVersion}},
 		usage: true, busy: []string{"server busy, please try again"}},
 
-	// BerriAI/litellm: litellm/proxy/health_endpoints. What stands behind it decides what it can do, and it does not say.
-	{name: "litellm", sign: sign{"/health/readiness", []string{`"litellm_version"`}}, health: "/health/liveliness", facts: []fact{{"/health/readiness", "litellm_version", isVersion}},
+	// BerriAI/litellm: litellm/proxy/health_endpoints, where newer versions keep their number to themselves. What stands behind it decides
+	// what it can do, and it does not say.
+	{name: "litellm", sign: sign{"/health/liveliness", []string{"I'm alive!"}}, health: "/health/liveliness", facts: []fact{{"/health/readiness", "litellm_version", isVersion}},
 		usage: true, guess: true},
 
 	// Providers: nothing is asked of them but the list of models, and rarely.

@@ -1,6 +1,7 @@
 package openai_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
@@ -119,13 +120,14 @@ func TestRealLiteLLMConforms(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	out := start(t, []string{"LITELLM_LOCAL_MODEL_COST_MAP=True", "LITELLM_MODE=PRODUCTION", "LITELLM_LOG=ERROR", "LITELLM_TELEMETRY=False"},
+	key := "sk-" + strings.ToLower(rand.Text()+rand.Text())
+	out := start(t, []string{"LITELLM_MASTER_KEY=" + key, "LITELLM_LOCAL_MODEL_COST_MAP=True", "LITELLM_MODE=PRODUCTION", "LITELLM_LOG=ERROR", "LITELLM_TELEMETRY=False"},
 		filepath.Join(venv(t, "litellm"), "python"), "-c", "from litellm import run_server; run_server()", "--config", file, "--host", "127.0.0.1", "--port", port, "--num_workers", "1")
-	go func() { _, _ = io.Copy(io.Discard, out) }()
 	root := "http://127.0.0.1:" + port
-	await(t, root+"/health/liveliness", 3*time.Minute)
-	e := endpoint(t, openai.Config{URL: root + "/v1", Model: "mini"}, "litellm")
-	conform(t, &subject{Endpoint: e, kind: "litellm", several: true, logprobs: true, opts: greedy,
+	await(t, out, root+"/health/liveliness", 3*time.Minute)
+	e := endpoint(t, openai.Config{URL: root + "/v1", Model: "mini", Key: key, KeyName: "LITELLM_KEY"}, "litellm")
+	// It ends the stream of several choices when the first has finished, so that n > 1 is not asked.
+	conform(t, &subject{Endpoint: e, kind: "litellm", logprobs: true, opts: greedy,
 		running: func() int { return gauge(t, engine+"/metrics", "llamacpp:requests_processing") }, steps: func() int { return gauge(t, engine+"/metrics", "llamacpp:n_decode_total") }})
 }
 
@@ -145,9 +147,8 @@ func TestRealVLLMConforms(t *testing.T) {
 		"VLLM_NO_USAGE_STATS=1", "DO_NOT_TRACK=1", "VLLM_HOST_IP=127.0.0.1"},
 		filepath.Join(dir, "bin", "vllm"), "serve", model, "--host", "127.0.0.1", "--port", port, "--served-model-name", "tiny", "--chat-template", template,
 		"--max-num-seqs", "8", "--dtype", "float32", "--enforce-eager")
-	go func() { _, _ = io.Copy(io.Discard, out) }()
 	root := "http://127.0.0.1:" + port
-	await(t, root+"/health", 5*time.Minute)
+	await(t, out, root+"/health", 5*time.Minute)
 	e := endpoint(t, openai.Config{URL: root + "/v1", Model: "tiny"}, "vllm")
 	if r := e.Probe(t.Context()); r.About.Version == "" || r.About.Context == 0 || r.About.Cache == 0 || r.Load.Running != 0 || r.Load.Waiting != 0 || r.Load.KVUsed < 0 {
 		t.Errorf("probed as %+v", r)
