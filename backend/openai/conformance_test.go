@@ -23,11 +23,10 @@ type subject struct {
 	several   bool  // answers n > 1
 	logprobs  bool
 	continues fleet.Continues
-	tokens    int              // of an answer to the suite's question
-	running   func() int       // answers that the engine computes now; nil where it cannot be asked
-	steps     func() int       // how many tokens it has computed, or about so many; nil where it cannot be asked
-	opts      string           // members that make its answers the same each time
-	late      func(*testing.T) // more to check, after the suite
+	long      int        // tokens of an answer that takes a tenth of a second at least; 0 for a fake, which waits
+	running   func() int // answers that the engine computes now; nil where it cannot be asked
+	steps     func() int // how many tokens it has computed, or about so many; nil where it cannot be asked
+	opts      string     // members that make its answers the same each time
 }
 
 // said is what a run told.
@@ -192,7 +191,7 @@ func (s *subject) conformCancel(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	body, before := s.body(true, askHang), 0
 	if s.fake == nil {
-		body = fmt.Sprintf(`{"model":"alias","stream":true,"messages":[{"role":"user","content":%q}],"max_tokens":%d,"ignore_eos":true}`, question, cancelTokens)
+		body = fmt.Sprintf(`{"model":"alias","stream":true,"messages":[{"role":"user","content":%q}],"max_tokens":%d,"ignore_eos":true}`, question, s.long)
 		before = s.steps()
 	}
 	var at time.Time
@@ -217,14 +216,11 @@ func (s *subject) conformCancel(t *testing.T) {
 			time.Sleep(2 * time.Millisecond)
 		}
 		t.Logf("the engine computes nothing %s after the client left", time.Since(at).Round(time.Millisecond))
-		if steps := s.steps() - before; steps >= cancelTokens {
+		if steps := s.steps() - before; steps >= s.long {
 			t.Errorf("after the client left, the engine computed all of its %d tokens", steps)
 		}
 	}
 }
-
-// cancelTokens is an answer that fits the built-in model's context and takes any engine a tenth of a second at least.
-const cancelTokens = 400
 
 // conformContinuation has the endpoint go on with its own answer from the middle: the two parts must be the whole.
 func (s *subject) conformContinuation(t *testing.T) {

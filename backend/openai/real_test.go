@@ -78,7 +78,7 @@ func TestRealLlamaCppConforms(t *testing.T) {
 	if a := r.About; a.Slots != 2 || a.Context != 512 || a.Version == "" || r.Load.Waiting != 0 || r.Load.Running != 0 {
 		t.Errorf("probed as %+v", r)
 	}
-	conform(t, &subject{Endpoint: e, kind: "llamacpp", several: true, logprobs: true, continues: fleet.ContinuesText, opts: greedy,
+	conform(t, &subject{Endpoint: e, kind: "llamacpp", several: true, logprobs: true, continues: fleet.ContinuesText, opts: greedy, long: 400,
 		running: func() int { return gauge(t, root+"/metrics", "llamacpp:requests_processing") }, steps: func() int { return gauge(t, root+"/metrics", "llamacpp:n_decode_total") }})
 }
 
@@ -100,7 +100,7 @@ func TestRealWeirBehindWeirConforms(t *testing.T) {
 	if r := e.Probe(t.Context()); r.About.Version != "behind" || r.About.Context == 0 || r.Load.Running != 0 || r.Load.Waiting != 0 || r.Load.KVUsed < 0 {
 		t.Errorf("probed as %+v", r)
 	}
-	conform(t, &subject{Endpoint: e, kind: "weir", several: true, logprobs: true, continues: fleet.ContinuesTokens, opts: greedy,
+	conform(t, &subject{Endpoint: e, kind: "weir", several: true, logprobs: true, continues: fleet.ContinuesTokens, opts: greedy, long: 400,
 		running: func() int {
 			return gauge(t, root+"/metrics", `weir_engine_sequences{model="weir-mini",state="running"}`)
 		},
@@ -127,7 +127,7 @@ func TestRealLiteLLMConforms(t *testing.T) {
 	await(t, out, root+"/health/liveliness", 3*time.Minute)
 	e := endpoint(t, openai.Config{URL: root + "/v1", Model: "mini", Key: key, KeyName: "LITELLM_KEY"}, "litellm")
 	// It ends the stream of several choices when the first has finished, so that n > 1 is not asked.
-	conform(t, &subject{Endpoint: e, kind: "litellm", logprobs: true, opts: greedy,
+	conform(t, &subject{Endpoint: e, kind: "litellm", logprobs: true, opts: greedy, long: 400,
 		running: func() int { return gauge(t, engine+"/metrics", "llamacpp:requests_processing") }, steps: func() int { return gauge(t, engine+"/metrics", "llamacpp:n_decode_total") }})
 }
 
@@ -138,7 +138,7 @@ func TestRealVLLMConforms(t *testing.T) {
 	if dir == "" {
 		t.Skip("set WEIR_REAL_VLLM to a virtual environment with vLLM in it; it is too large to be installed here")
 	}
-	model, port := filepath.Dir(testdata.Path(t, "golden-hf/llama/config.json")), freePort(t)
+	model, port := filepath.Dir(testdata.Path(t, "golden-hf/qwen3/config.json")), freePort(t)
 	template := filepath.Join(t.TempDir(), "template.jinja")
 	if err := os.WriteFile(template, []byte("{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"), 0o644); err != nil {
 		t.Fatal(err)
@@ -153,7 +153,7 @@ func TestRealVLLMConforms(t *testing.T) {
 	if r := e.Probe(t.Context()); r.About.Version == "" || r.About.Context == 0 || r.About.Cache == 0 || r.Load.Running != 0 || r.Load.Waiting != 0 || r.Load.KVUsed < 0 {
 		t.Errorf("probed as %+v", r)
 	}
-	conform(t, &subject{Endpoint: e, kind: "vllm", several: true, logprobs: true, continues: fleet.ContinuesText, opts: greedy,
+	conform(t, &subject{Endpoint: e, kind: "vllm", several: true, logprobs: true, continues: fleet.ContinuesText, opts: greedy, long: 200,
 		running: func() int {
 			return gauge(t, root+"/metrics", `vllm:num_requests_running{engine="0",model_name="tiny"}`)
 		},
