@@ -193,7 +193,7 @@ func (x *exchange) edits(body []byte, fields []llm.Field) ([]wire.Member, error)
 		return nil, err
 	}
 	set = append(set, more...)
-	if slices.ContainsFunc(more, func(m wire.Member) bool { return m.Name == "continue_tokens" }) {
+	if slices.ContainsFunc(more, func(m wire.Member) bool { return m.Name == "continue_tokens" && m.Value != nil }) {
 		return set, nil // a Weir takes the limits as those of the whole answer
 	}
 	for _, name := range []string{"max_tokens", "max_completion_tokens", "min_tokens"} {
