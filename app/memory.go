@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ const memoryEvery = time.Minute
 
 // followMemory keeps the runtime's memory limit under that of the container. It is for who owns the process.
 func (s *System) followMemory() {
+	ballast := telemetry.CollectSooner()
 	limit := telemetry.LimitMemory(telemetry.MemoryLimit{})
 	if limit.Source != telemetry.MemoryFree {
 		s.log.Info("memory is limited", "limit", limit)
@@ -35,5 +37,10 @@ func (s *System) followMemory() {
 			limit = next
 		}
 	})
-	s.stops.push("memory limit", func(context.Context) error { cancel(); running.Wait(); return nil })
+	s.stops.push("memory limit", func(context.Context) error {
+		cancel()
+		running.Wait()
+		runtime.KeepAlive(ballast)
+		return nil
+	})
 }

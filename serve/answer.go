@@ -52,8 +52,9 @@ const (
 	keptMax = 1 << 20
 )
 
-// pass takes one event of the present endpoint.
-func (a *answer) pass(e llm.Event) error {
+// pass takes one event of the present endpoint. Inside, events go by pointer: a stream's memory is cold when its next token comes, and
+// each copy on the stack costs more than what is done with it.
+func (a *answer) pass(e *llm.Event) error {
 	if a.failed != nil {
 		return a.failed
 	}
@@ -65,38 +66,40 @@ func (a *answer) pass(e llm.Event) error {
 		}
 	}
 	if e.Kind == llm.EventFrame && e.Holds == 0 {
-		return a.empty(&e)
+		return a.empty(e)
 	}
 	if err := a.release(); err != nil {
 		return err
 	}
-	a.keep(&e)
+	a.keep(e)
 	if a.going != nil {
-		a.correct(&e)
+		a.correct(e)
 	}
 	return a.send(e)
 }
 
-func (a *answer) send(e llm.Event) error {
+func (a *answer) send(e *llm.Event) error {
 	a.begun = a.begun || a.req.Stream && e.Kind != llm.EventPlaced
 	a.events = a.events || e.Kind == llm.EventDelta
-	a.failed = a.emit(e)
+	a.failed = a.emit(*e)
 	return a.failed
 }
 
 // empty takes a frame that holds nothing: the one with the role, mostly. Of an answer that was taken up it is left out.
 func (a *answer) empty(e *llm.Event) error {
-	switch {
-	case a.going != nil:
-		return nil
-	case a.begun:
-		return a.send(*e)
+	if a.begun { // tokens without text, such as half of a character
+		a.note(e)
+		a.count += len(e.Tokens)
+		if a.going != nil {
+			return nil
+		}
+		return a.send(e)
 	}
 	if a.sizes += len(e.Frame); a.sizes > heldMax {
 		if err := a.release(); err != nil {
 			return err
 		}
-		return a.send(*e)
+		return a.send(e)
 	}
 	a.held = append(a.held, bytes.Clone(e.Frame))
 	a.note(e)
@@ -108,7 +111,7 @@ func (a *answer) release() error {
 	held := a.held
 	a.held = nil
 	for _, frame := range held {
-		if err := a.send(llm.Event{Kind: llm.EventFrame, Frame: frame, Dialect: llm.DialectOpenAI}); err != nil {
+		if err := a.send(&llm.Event{Kind: llm.EventFrame, Frame: frame, Dialect: llm.DialectOpenAI}); err != nil {
 			return err
 		}
 	}
@@ -213,7 +216,7 @@ func (a *answer) complete() (llm.Usage, error) {
 		return u, nil
 	}
 	a.counted = true
-	return u, a.send(llm.Event{Kind: llm.EventUsage, Usage: u})
+	return u, a.send(&llm.Event{Kind: llm.EventUsage, Usage: u})
 }
 
 // begin prepares for a visit to another endpoint.

@@ -49,7 +49,7 @@ func (p *Pipeline) ask(ctx context.Context, model llm.ModelID, a *answer) (usage
 			return a.whole(usage), a.release()
 		}
 		if there && a.spent() {
-			if err := a.send(llm.Event{Kind: llm.EventFinish, Finish: llm.Finish{Reason: llm.FinishLength}}); err != nil {
+			if err := a.send(&llm.Event{Kind: llm.EventFinish, Finish: llm.Finish{Reason: llm.FinishLength}}); err != nil {
 				return a.whole(usage), err
 			}
 			return a.complete()
@@ -84,12 +84,14 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 	}
 	flight := e.Begin(began, a.req.Shape.Prompt-pick.Cached)
 	usage, err := p.contained(a.req, func() (llm.Usage, error) {
-		if err := a.send(llm.Event{Kind: llm.EventPlaced, Place: a.place}); err != nil {
+		if err := a.send(&llm.Event{Kind: llm.EventPlaced, Place: a.place}); err != nil {
 			return llm.Usage{}, err
 		}
+		begun := false
 		return e.Runner().Run(ctx, a.request(), func(ev llm.Event) error {
-			err := a.pass(ev)
-			if !a.heard.IsZero() {
+			err := a.pass(&ev)
+			if !begun && !a.heard.IsZero() {
+				begun = true
 				flight.First(a.heard)
 			}
 			return err

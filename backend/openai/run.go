@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -122,14 +123,14 @@ func (x *exchange) send(ctx context.Context, pieces [][]byte) (*http.Response, e
 	// The key, which is not sent without a value, tells the transport that it may send the request anew where a connection that it kept
 	// turns out to be closed: llama.cpp closes those that idle while others wait, and no request has begun on one.
 	h["Idempotency-Key"] = nil
-	body := &pieceReader{pieces: pieces}
+	body := bodyOf(pieces)
 	hr := (&http.Request{
 		Method: http.MethodPost, URL: target, Host: e.host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h,
-		Body: body, ContentLength: body.length(), GetBody: func() (io.ReadCloser, error) { return &pieceReader{pieces: pieces}, nil },
+		Body: body.reader(), ContentLength: body.length, GetBody: func() (io.ReadCloser, error) { return body.reader(), nil },
 	}).WithContext(ctx)
 	resp, err := e.transport.RoundTrip(hr)
 	if unsent(err) && ctx.Err() == nil {
-		hr.Body = &pieceReader{pieces: pieces}
+		hr.Body = body.reader()
 		resp, err = e.transport.RoundTrip(hr)
 	}
 	if err != nil {
@@ -208,18 +209,39 @@ func (x *exchange) edits(body []byte, fields []llm.Field) ([]wire.Member, error)
 	return set, nil
 }
 
+// outgoing is a body as it is sent: joined where it is small, because net/http writes its head and a body together only where it knows
+// the body's reader, and a second write costs more than copying some KB; else in pieces, because nothing should hold a large body twice.
+type outgoing struct {
+	joined []byte
+	pieces [][]byte
+	length int64
+}
+
+// joinedMax is the largest body that is joined: copying so much takes as long as a write.
+const joinedMax = 32 << 10
+
+func bodyOf(pieces [][]byte) *outgoing {
+	o := &outgoing{pieces: pieces}
+	for _, p := range pieces {
+		o.length += int64(len(p))
+	}
+	if o.length <= joinedMax {
+		o.joined = bytes.Join(pieces, nil)
+	}
+	return o
+}
+
+func (o *outgoing) reader() io.ReadCloser {
+	if o.joined != nil {
+		return io.NopCloser(bytes.NewReader(o.joined))
+	}
+	return &pieceReader{pieces: o.pieces}
+}
+
 // pieceReader reads a body that is in pieces.
 type pieceReader struct {
 	pieces [][]byte
 	at     int // in pieces[0]
-}
-
-func (r *pieceReader) length() int64 {
-	n := 0
-	for _, p := range r.pieces {
-		n += len(p)
-	}
-	return int64(n)
 }
 
 func (r *pieceReader) Read(p []byte) (n int, err error) {

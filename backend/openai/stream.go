@@ -167,18 +167,17 @@ func (x *exchange) event(data []byte, b *buffers, more bool) error {
 	}
 	b.out = append(b.out[:0], "data: "...)
 	b.out = append(f.Append(b.out, &wire.Rewrite{Model: x.alias, TokenIDs: x.hide}), '\n', '\n')
-	e := x.framed(f, b.out)
-	e.More = more
-	return x.emit(e)
+	return x.pass(b.out, more)
 }
 
-// framed is the event of a frame.
-func (x *exchange) framed(f *wire.Frame, out []byte) llm.Event {
-	e := llm.Event{Kind: llm.EventFrame, Frame: out, Dialect: llm.DialectOpenAI, Holds: f.Holds, Raw: f.Text, Usage: f.Usage, Finish: llm.Finish{Reason: f.Reason}}
+// pass emits the frame that was read, as it goes on.
+func (x *exchange) pass(out []byte, more bool) error {
+	f := &x.frame
+	e := llm.Event{Kind: llm.EventFrame, Frame: out, Dialect: llm.DialectOpenAI, Holds: f.Holds, Raw: f.Text, Usage: f.Usage, Finish: llm.Finish{Reason: f.Reason}, More: more}
 	if x.req.Trail {
 		e.Tokens, e.Prompt = ids(f.IDs), ids(f.PromptIDs)
 	}
-	return e
+	return x.emit(e)
 }
 
 func ids(list []byte) []llm.TokenLogprob {
@@ -239,7 +238,7 @@ func (x *exchange) whole(resp *http.Response) error {
 	}
 	f.Holds |= llm.HoldsWhole
 	b.out = f.Append(b.out[:0], &wire.Rewrite{Model: x.alias, TokenIDs: x.hide})
-	return x.emit(x.framed(f, b.out))
+	return x.pass(b.out, false)
 }
 
 // readAll reads r behind what buf has, at most answerMax bytes.
