@@ -181,12 +181,13 @@ func (s *strait) carry(c net.Conn) {
 	s.conns[c], s.conns[up] = true, true
 	s.mu.Unlock()
 	var both sync.WaitGroup
-	one := func(dst, src net.Conn) {
+	one := func(dst, src net.Conn, part int, pause time.Duration) {
 		defer c.Close()
 		defer up.Close()
-		buf := make([]byte, 4<<10)
+		buf := make([]byte, part)
 		for {
 			n, err := src.Read(buf)
+			time.Sleep(pause)
 			for s.hangs.Load() {
 				time.Sleep(5 * time.Millisecond)
 			}
@@ -200,8 +201,8 @@ func (s *strait) carry(c net.Conn) {
 			}
 		}
 	}
-	both.Go(func() { one(up, c) })
-	both.Go(func() { one(c, up) })
+	both.Go(func() { one(up, c, 4<<10, 0) })
+	both.Go(func() { one(c, up, 256, 15*time.Millisecond) }) // an answer takes its time, so that it can be hit in its middle
 	both.Wait()
 	s.mu.Lock()
 	delete(s.conns, c)
@@ -375,7 +376,7 @@ func newChaos(t *testing.T) *chaos {
 		add(fmt.Sprint("weir-", i), w.Addr().String())
 	}
 	for i := range 2 {
-		p := httptest.NewServer(&player{tape: c.tape, pause: 5 * time.Millisecond})
+		p := httptest.NewServer(&player{tape: c.tape, pause: 20 * time.Millisecond})
 		c.players = append(c.players, p)
 		add(fmt.Sprint("player-", i), p.Listener.Addr().String())
 	}
