@@ -275,7 +275,7 @@ func storm(ctx context.Context, rng *rand.Rand, ways []*strait, restart func()) 
 		case act == 1:
 			acts["hung"]++
 			s.hangs.Store(true)
-			after += time.Second // beyond what the endpoint may be silent
+			after += chaosPatience // beyond what the endpoint may be silent
 		case act == 2 && s == ways[0]:
 			acts["restarted"]++
 			restart()
@@ -288,9 +288,6 @@ func storm(ctx context.Context, rng *rand.Rand, ways []*strait, restart func()) 
 	healing.Wait()
 	return acts
 }
-
-// chaosStreams is how many clients stream at once.
-const chaosStreams = 1000
 
 // TestChaos has a thousand clients stream at once from a model of five endpoints, three Weirs and two players of recordings, while the
 // endpoints are killed, hung, cut and restarted at random. Every answer must come whole, and be token for token the one that an
@@ -310,7 +307,7 @@ func TestChaos(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	var weather sync.WaitGroup
 	var acts map[string]int
-	weather.Go(func() { acts = storm(ctx, rng, c.ways, c.restart) })
+	weather.Go(func() { acts = storm(ctx, rand.New(rand.NewPCG(seed, 2)), c.ways, c.restart) })
 	var clients sync.WaitGroup
 	var broken, refused, several atomic.Int64
 	for i := range chaosStreams {
@@ -370,7 +367,7 @@ func newChaos(t *testing.T) *chaos {
 		way := newStrait(t, target)
 		c.ways = append(c.ways, way)
 		list = append(list, config.Endpoint{Name: name, URL: "http://" + way.address + "/v1", Kind: "weir", Slots: 64,
-			Timeouts: config.Timeouts{Connect: config.Duration(time.Second), First: config.Duration(5 * time.Second), Between: config.Duration(time.Second)}})
+			Timeouts: config.Timeouts{Connect: config.Duration(time.Second), First: config.Duration(chaosPatience * 5), Between: config.Duration(chaosPatience)}})
 	}
 	for i, w := range c.weirs {
 		add(fmt.Sprint("weir-", i), w.Addr().String())

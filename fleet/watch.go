@@ -26,7 +26,7 @@ type Prober interface {
 
 // WatchListener is told what a Watcher finds, on the goroutines of its probes. It must not stop the Watcher.
 type WatchListener struct {
-	// Changed is told each change of an endpoint's state; reason is why it is not up.
+	// Changed is told each change of an endpoint's state, and of the reason why it is not up: old and new are then the same.
 	Changed func(model llm.ModelID, endpoint llm.EndpointID, old, new State, reason string)
 }
 
@@ -204,7 +204,8 @@ func (v *watched) probe(ctx context.Context) (r Report) {
 // note writes down what a probe found and says how long to wait for the next.
 func (v *watched) note(r Report) (wait time.Duration) {
 	now, e := time.Now(), v.endpoint
-	old := e.Facts(now).Health.State
+	before := e.Facts(now).Health
+	old := before.State
 	state, wait := v.verdict.step(old, r.State, &v.w.options)
 	if r.State != StateDown {
 		if r.About.Kind != "" || len(r.About.Models) > 0 {
@@ -218,7 +219,8 @@ func (v *watched) note(r Report) (wait time.Duration) {
 	if r.State == StateDown && state != StateDown {
 		return wait // one lost probe is not yet a reason for anything
 	}
-	if e.SetHealth(now, state, r.Reason) && v.w.options.Listener.Changed != nil {
+	changed := e.SetHealth(now, state, r.Reason) || state != StateUp && r.Reason != before.Reason && r.Reason != ""
+	if changed && v.w.options.Listener.Changed != nil {
 		v.w.options.Listener.Changed(v.model, e.ID(), old, state, r.Reason)
 	}
 	return wait
