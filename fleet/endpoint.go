@@ -167,7 +167,7 @@ func (e *Endpoint) Facts(now time.Time) Facts {
 	f := Facts{
 		ID: e.spec.ID, Embedded: e.spec.Embedded, Weight: e.spec.Weight, Slots: e.spec.Slots, Continues: e.mu.continues, Health: e.mu.health, About: e.mu.about,
 		Running: e.mu.running, Prefill: e.mu.prefill, Decoding: e.mu.decoding,
-		PrefillSeconds: e.mu.speed.prefill, Load: e.mu.load, LoadAge: -1, decode: e.mu.speed.decode,
+		PrefillSeconds: e.mu.speed.prefill(), Load: e.mu.load, LoadAge: -1, decode: e.mu.speed.decode,
 	}
 	if f.Slots == 0 {
 		f.Slots = e.mu.about.Slots

@@ -9,10 +9,22 @@ const batches = 11
 // what single prompts do; at a half, one slow answer would turn all traffic away.
 const forget = 0.1
 
+// forgetPrefill is the same for prompts, whose lengths differ more: the mean is over their tokens, and a few long ones are most of it.
+const forgetPrefill = 0.05
+
 // speed is what was measured of an endpoint: moving means, 0 where nothing was.
 type speed struct {
-	prefill float64          // seconds of one prompt token
-	decode  [batches]float64 // seconds of one output token, by size of batch
+	seconds, tokens float64          // of prompts until their first token, moving sums
+	decode          [batches]float64 // seconds of one output token, by size of batch
+}
+
+// prefill is the seconds of one prompt token: a mean over tokens, not over prompts. The first tokens of short prompts wait for the step
+// under way as those of long ones do, and would make an engine look several times as slow as it is.
+func (s *speed) prefill() float64 {
+	if s.tokens == 0 {
+		return 0
+	}
+	return s.seconds / s.tokens
 }
 
 // sawPrefill learns from a first token that came after seconds with tokens of prompts to compute until then. What was ahead is in
@@ -21,7 +33,8 @@ func (s *speed) sawPrefill(seconds float64, tokens int) {
 	if tokens < prefillLeast || seconds <= 0 {
 		return
 	}
-	mix(&s.prefill, seconds/float64(tokens))
+	s.seconds += seconds - forgetPrefill*s.seconds
+	s.tokens += float64(tokens) - forgetPrefill*s.tokens
 }
 
 // prefillLeast is the fewest tokens that say anything of a speed: below it, a first token's time is the network's and the scheduler's.
