@@ -161,8 +161,9 @@ func (t *Table) considerNumber(now time.Time, ask *Ask, endpoints []*fleet.Endpo
 	if int(number) >= len(t.mu.byNumber) {
 		return
 	}
-	if w := t.mu.byNumber[number]; w.position < len(endpoints) && endpoints[w.position].ID() == w.id && !slices.Contains(t.mu.scratch.at, w.position) {
-		t.consider(now, ask, endpoints, w.position, false)
+	at := t.mu.byNumber[number].position
+	if at < len(endpoints) && endpoints[at].ID() == t.mu.byNumber[number].id && !slices.Contains(t.mu.scratch.at, at) {
+		t.consider(now, ask, endpoints, at, false)
 	}
 }
 

@@ -96,7 +96,10 @@ func TestPickKeepsWeights(t *testing.T) {
 		name    string
 		running int           // requests that are answered at a time
 		apart   time.Duration // between two
-	}{{"one now and then", 0, time.Minute}, {"one after the other", 0, time.Second}, {"two at a time", 2, time.Second}, {"twelve at a time", 12, 100 * time.Millisecond}} {
+	}{
+		{"one now and then", 0, time.Minute}, {"one after the other", 0, time.Second},
+		{"two at a time", 2, time.Second}, {"twelve at a time", 12, 100 * time.Millisecond},
+	} {
 		list := endpoints(2, func(i int, s *fleet.Spec) { s.Weight = weights[i] })
 		table, now := NewTable(Config{}), epoch
 		got, tokens, all := map[llm.EndpointID]int{}, map[llm.EndpointID]int{}, 0
