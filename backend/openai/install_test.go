@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -29,10 +30,15 @@ func lack(t *testing.T, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
+// installing has one environment made at a time: tests that run beside each other want the same one.
+var installing sync.Mutex
+
 // venv gives the bin folder of a virtual environment with the pinned packages of testdata/python/NAME.txt. It is made once, in the
 // cache that make clean removes, under a name of its content: an environment of that name is always whole.
 func venv(t *testing.T, name string) string {
 	t.Helper()
+	installing.Lock()
+	defer installing.Unlock()
 	pins, err := os.ReadFile(filepath.Join("testdata", "python", name+".txt"))
 	if err != nil {
 		t.Fatal(err)
