@@ -47,6 +47,7 @@ type Model struct {
 	Engine    Engine     `yaml:"engine" doc:"what differs from the common section"`
 	Aliases   []string   `yaml:"aliases" doc:"other names that clients may ask for it by"`
 	Fallbacks []string   `yaml:"fallbacks" doc:"models that answer in its place, in this order, where nothing of it can"`
+	Hedge     Duration   `yaml:"hedge" doc:"ask a second endpoint where the first has said nothing for so long, and take the faster; 0: never"`
 	Objective Objective  `yaml:"objective" doc:"what its answers should keep to"`
 	Endpoints []Endpoint `yaml:"endpoints" doc:"what answers for it"`
 }
@@ -230,6 +231,9 @@ func (m Model) validate(name string) []string {
 	}
 	if len(m.Endpoints) > endpointsMax {
 		bad = append(bad, fmt.Sprintf("%s.endpoints has %d entries; %d at most", path, len(m.Endpoints), endpointsMax))
+	}
+	if m.Hedge < 0 || m.Hedge > Duration(time.Hour) {
+		bad = append(bad, fmt.Sprintf("%s.hedge %s is out of range; it is 0 (never) to 1h, best above the usual time to the first token", path, m.Hedge))
 	}
 	if d := m.Objective; d.TTFT < 0 || d.TPOT < 0 {
 		bad = append(bad, fmt.Sprintf("%s.objective is negative; write times such as {ttft: 2s, tpot: 200ms}", path))

@@ -96,6 +96,7 @@ func TestEndpointsFaultsAreTold(t *testing.T) {
 	for text, want := range map[string]string{
 		"models:\n  a: {builtin: weir-mini, aliases: [b]}\n  b: {builtin: weir-mini}":          `models.a.aliases[0] "b" is a name of model "b" already`,
 		"models:\n  a: {builtin: weir-mini, fallbacks: [smal]}\n  small: {builtin: weir-mini}": `models.a.fallbacks[0] "smal" is not a model of this configuration; did you mean "small"?`,
+		"models:\n  a: {builtin: weir-mini, hedge: 2h}":                                        "models.a.hedge 2h is out of range",
 		"models:\n  a: {builtin: weir-mini, fallbacks: [a]}":                                   "is the model itself",
 		"models:\n  a: {endpoints: [{builtin: weir-mini}], engine: {context: 9}}":              "models.a.engine is for the model's own file",
 	} {

@@ -21,6 +21,7 @@ type Model struct {
 	Aliases    []llm.ModelID  // other names that clients may ask for it by
 	Fallbacks  []llm.ModelID  // models that answer in its place, in this order, where none of its endpoints can
 	Remote     bool           // an endpoint of it, or of a fallback, is another engine's: bodies are passed on, not decoded at the door
+	Hedge      time.Duration  // after which silence of an endpoint another is asked, too; 0 for never
 	Vocabulary llm.Vocabulary // its tokens; nil where they are not known
 	Created    time.Time      // told by /v1/models
 	OwnedBy    string         // likewise

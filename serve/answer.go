@@ -19,6 +19,7 @@ type answer struct {
 	now   func() time.Time
 	model llm.ModelID // the one that is asked now
 	place llm.Place
+	hedge time.Duration // after which silence a second endpoint is asked; 0 for never
 
 	first  time.Time // when the first event came that carries anything
 	heard  time.Time // the same at the endpoint that is asked now
@@ -57,6 +58,10 @@ const (
 func (a *answer) pass(e *llm.Event) error {
 	if a.failed != nil {
 		return a.failed
+	}
+	if e.Kind == llm.EventPlaced {
+		a.place = e.Place
+		return a.send(e)
 	}
 	carries := e.Carries()
 	if carries && a.heard.IsZero() {

@@ -37,7 +37,7 @@ func (p *Pipeline) ask(ctx context.Context, model llm.ModelID, a *answer) (usage
 			p.gaveUp(model, a)
 			return a.whole(usage), err
 		}
-		usage, err = p.visit(ctx, table, pick, a)
+		usage, err = p.visit(ctx, table, pick, p.racing(table, pick, order, endpoints, a), a)
 		there := ctx.Err() == nil && a.failed == nil // the client is
 		if err == nil || a.finished && a.begun && a.keeping && there {
 			if a.going != nil {
@@ -73,10 +73,22 @@ func orderOf(r *llm.Request) route.Ask {
 	return o
 }
 
-// visit sends the request to one endpoint and tells everybody how it went.
-func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pick, a *answer) (llm.Usage, error) {
+// racing makes the race of a hedged request; nil for any other, and for all visits but the first.
+func (p *Pipeline) racing(table *route.Table, pick route.Pick, order route.Ask, endpoints []*fleet.Endpoint, a *answer) *race {
+	if a.hedge <= 0 || a.visits > 0 || len(endpoints) < 2 {
+		return nil
+	}
+	return &race{p: p, table: table, order: order, endpoints: endpoints, first: pick.Endpoint, model: a.model, after: a.hedge, arrived: a.req.Arrived}
+}
+
+// visit sends the request to one endpoint and tells everybody how it went. With a race, another may answer in its place.
+func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pick, r *race, a *answer) (llm.Usage, error) {
 	a.begin()
 	e := pick.Endpoint
+	runner := e.Runner()
+	if r != nil {
+		runner = r
+	}
 	began := p.now()
 	a.place = llm.Place{Model: a.model, Endpoint: e.ID()}
 	if !a.req.Arrived.IsZero() {
@@ -88,9 +100,9 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 			return llm.Usage{}, err
 		}
 		begun := false
-		return e.Runner().Run(ctx, a.request(), func(ev llm.Event) error {
+		return runner.Run(ctx, a.request(), func(ev llm.Event) error {
 			err := a.pass(&ev)
-			if !begun && !a.heard.IsZero() {
+			if !begun && !a.heard.IsZero() && !r.lost() {
 				begun = true
 				flight.First(a.heard)
 			}
@@ -99,6 +111,9 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 	})
 	end := p.now()
 	fault, label := blame(ctx, a, err)
+	if r.lost() {
+		fault, label = llm.FaultTask, outcomeHedged
+	}
 	tokens := usage.CompletionTokens / a.req.Choices()
 	if fault != llm.FaultNone || !a.req.Stream {
 		tokens = 0 // of a failure, or of an answer in one piece, nothing is known of the time between tokens
@@ -106,7 +121,7 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 	flight.End(end, tokens)
 	table.Ended(end, pick, fault, end.Sub(began))
 	v := Visit{Model: a.model, Endpoint: e.ID(), Outcome: label}
-	if !a.heard.IsZero() {
+	if !a.heard.IsZero() && !r.lost() {
 		v.TTFT = a.heard.Sub(began)
 	}
 	p.report.visited(v)

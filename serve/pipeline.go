@@ -2,7 +2,7 @@
 // page. The steps are parts with one verb each; early exits and defers are the policy and are visible here. There is no
 // middleware and no plug-in.
 //
-// The package starts no goroutine: a request runs on its caller's. A Pipeline holds one lock, around the list of its routing tables,
+// A request runs on its caller's goroutine; only a hedged one starts two more, which end before it does. A Pipeline holds one lock, around the list of its routing tables,
 // and is safe for concurrent use. It never knows HTTP, and it never chooses a model's tokens.
 package serve
 
@@ -102,7 +102,7 @@ func (p *Pipeline) Run(ctx context.Context, req *llm.Request, emit func(llm.Even
 	if err := ctx.Err(); err != nil {
 		return llm.Usage{}, err // the client left before anything was spent
 	}
-	a := answer{req: req, emit: emit, now: p.now, model: model.ID}
+	a := answer{req: req, emit: emit, now: p.now, model: model.ID, hedge: model.Hedge}
 	defer func() { p.settle(req, arrived, &a, usage, err) }()
 	usage, err = p.ask(ctx, model.ID, &a)
 	for _, next := range model.Fallbacks {
