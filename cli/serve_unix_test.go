@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -326,4 +327,43 @@ func TestServeWritesAnAccessLog(t *testing.T) {
 	if line := decode[map[string]any](t, s.out.String()); line["model"] != "weir-mini" {
 		t.Errorf("the access log is %s", s.out.String())
 	}
+}
+
+// TestSighupReadsTheConfigurationAgain: models come and go without a restart, and a fault leaves what is served.
+func TestSighupReadsTheConfigurationAgain(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "weir.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const first = "models:\n  first: {endpoints: [{url: \"http://127.0.0.1:1/v1\", kind: openai}]}\n"
+	write(first)
+	s := serveProcess(t, nil, "--config", path)
+	models := func() string {
+		resp, err := http.Get(s.url + "/v1/models")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(resp.Body)
+		return string(text)
+	}
+	write(first + "  second: {endpoints: [{url: \"http://127.0.0.1:1/v1\", kind: openai}], aliases: [other]}\n")
+	s.signal(syscall.SIGHUP)
+	s.says("configuration reloaded")
+	if got := models(); !strings.Contains(got, `"second"`) || !strings.Contains(got, `"other"`) {
+		t.Errorf("after the reload: %s", got)
+	}
+	write("modles: {}\n")
+	s.signal(syscall.SIGHUP)
+	s.says("was not reloaded")
+	s.says(`did you mean "models"?`)
+	if got := models(); !strings.Contains(got, `"second"`) {
+		t.Errorf("after a reload with a fault: %s", got)
+	}
+	s.signal(syscall.SIGTERM)
+	s.end(0)
 }
