@@ -32,6 +32,7 @@ type race struct {
 	held    [2][][]byte // frames that hold nothing, of those that have not won
 	winner  int         // -1 before anybody spoke
 	second  second
+	asking  chan error // reply of the event that is being passed on
 }
 
 // second is the second endpoint's part.
@@ -60,6 +61,7 @@ func (r *race) Run(ctx context.Context, req *llm.Request, emit func(llm.Event) e
 	r.start(ctx, 0, r.first.Runner(), req)
 	timer := time.NewTimer(r.after)
 	defer timer.Stop()
+	defer r.abandon()
 	var usage llm.Usage
 	var failure error
 	for r.running > 0 {
@@ -68,7 +70,10 @@ func (r *race) Run(ctx context.Context, req *llm.Request, emit func(llm.Event) e
 			r.hedge(ctx, req)
 		case s := <-r.steps:
 			if s.event != nil {
-				s.reply <- r.pass(s, emit)
+				r.asking = s.reply
+				err := r.pass(s, emit)
+				r.asking <- err
+				r.asking = nil
 				continue
 			}
 			r.running--
@@ -84,6 +89,23 @@ func (r *race) Run(ctx context.Context, req *llm.Request, emit func(llm.Event) e
 		}
 	}
 	return usage, failure
+}
+
+// abandon ends what still runs when emit has panicked, so that nothing outlives Run.
+func (r *race) abandon() {
+	if r.asking != nil {
+		r.asking <- errLost
+	}
+	for who := range r.ends {
+		r.end(who)
+	}
+	for r.running > 0 {
+		if s := <-r.steps; s.event != nil {
+			s.reply <- errLost
+		} else if r.running--; s.who == 1 {
+			r.settle(context.Background(), s)
+		}
+	}
 }
 
 // start has one runner answer.

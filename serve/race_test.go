@@ -131,6 +131,24 @@ func TestAHedgedClientThatLeavesEndsBoth(t *testing.T) {
 	})
 }
 
+func TestAPanicOfAHedgedClientLeavesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, _, all := hedging(t, map[llm.EndpointID]time.Duration{"a": 2 * time.Second, "b": 2 * time.Second}, speaks)
+		_, err := p.Run(t.Context(), stream(1), func(e llm.Event) error {
+			if e.Carries() {
+				panic("no more paper")
+			}
+			return nil
+		})
+		if llm.AsError(err).Kind != llm.Internal {
+			t.Errorf("got %v", err)
+		}
+		synctest.Wait()
+		atRest(t, all)
+	})
+}
+
 // TestHedgingSpendsTheBudget: a fleet that is slow as a whole is not asked twice for every request.
 func TestHedgingSpendsTheBudget(t *testing.T) {
 	t.Parallel()
