@@ -102,7 +102,8 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 		begun := false
 		return runner.Run(ctx, a.request(), func(ev llm.Event) error {
 			err := a.pass(&ev)
-			if !begun && !a.heard.IsZero() && !r.lost() {
+			// An answer in one piece comes when its last token is made: it says nothing of how long its prompt took.
+			if !begun && !a.heard.IsZero() && !r.lost() && ev.Holds&llm.HoldsWhole == 0 {
 				begun = true
 				flight.First(a.heard)
 			}
@@ -120,6 +121,9 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 	}
 	flight.End(end, tokens)
 	table.Ended(end, pick, fault, end.Sub(began))
+	if fault == llm.FaultBusy {
+		table.Rest(end, pick, llm.AsError(err).RetryAfter)
+	}
 	v := Visit{Model: a.model, Endpoint: e.ID(), Outcome: label}
 	if !a.heard.IsZero() && !r.lost() {
 		v.TTFT = a.heard.Sub(began)
