@@ -106,7 +106,7 @@ func Start(cfg config.Config, o Options) (_ *System, err error) {
 			err = errors.Join(err, s.Stop())
 		}
 	}()
-	deps := gateway.Deps{Runner: s.pipeline, Models: s.models, Log: s.log, Metrics: s.metrics, Gatherer: s.metrics, Ready: s.ready}
+	deps := gateway.Deps{Runner: s.pipeline, Models: s.models, Tokens: askTokens{s.fleet}, Log: s.log, Metrics: s.metrics, Gatherer: s.metrics, Ready: s.ready}
 	if cfg.AccessLog {
 		deps.AccessLog = o.AccessLog
 	}

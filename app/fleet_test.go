@@ -253,3 +253,30 @@ func TestALeavingClientIsCancelledAtTheEngine(t *testing.T) {
 		t.Logf("the engine heard of it after %s", took)
 	}
 }
+
+// TestTokensOfARemoteModelAreItsEngines asks a Weir behind a Weir.
+func TestTokensOfARemoteModelAreItsEngines(t *testing.T) {
+	behind := start(t, loopback())
+	front := start(t, fronting(config.Endpoint{Name: "none", URL: behind.url + "/v1", Kind: "openai"}, config.Endpoint{URL: behind.url + "/v1", Model: config.Builtins()[0], Kind: "weir"}))
+	ask := func(b *bundle, model, path, body string) string {
+		t.Helper()
+		resp, err := b.post(t.Context(), path, strings.Replace(body, "MODEL", model, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(resp.Body)
+		return fmt.Sprint(resp.StatusCode, " ", string(text))
+	}
+	for path, body := range map[string]string{
+		"/tokenize": `{"model":"MODEL","prompt":"What is 17 + 25?"}`, "/detokenize": `{"model":"MODEL","tokens":[53,36,53]}`,
+	} {
+		want, got := ask(behind, config.Builtins()[0], path, body), ask(front, "alias", path, body)
+		if !strings.HasPrefix(want, "200 ") || got != want {
+			t.Errorf("%s: behind %s, in front %s", path, want, got)
+		}
+	}
+	if got := ask(front, "m", "/tokenize", `{"model":"MODEL","prompt":7}`); !strings.HasPrefix(got, "400 ") {
+		t.Errorf("a fault of the client's: %s", got)
+	}
+}

@@ -22,10 +22,16 @@ type Models interface {
 	List() []registry.Model
 }
 
+// Tokens asks a model's endpoints for the tokens of a text; path is /tokenize or /detokenize, body and answer are in vLLM's shapes.
+type Tokens interface {
+	Tokens(ctx context.Context, model llm.ModelID, path string, body []byte) ([]byte, error)
+}
+
 // Deps are the parts that the door stands on.
 type Deps struct {
 	Runner    llm.Runner            // answers requests by model name
 	Models    Models                // what is served
+	Tokens    Tokens                // tokens of models that other engines run; nil where there are none
 	Log       *slog.Logger          // nil discards
 	AccessLog io.Writer             // one JSON line a request; nil for none
 	Metrics   prometheus.Registerer // where the door's metrics go; nil for nowhere
@@ -38,6 +44,7 @@ type Server struct {
 	cfg      Config
 	runner   llm.Runner
 	models   Models
+	tokens   Tokens
 	log      *slog.Logger
 	access   *accessLog
 	metrics  *metrics
@@ -63,7 +70,7 @@ func New(d Deps, c Config) (*Server, error) {
 		return nil, errors.New("gateway: " + strings.Join(bad, "; "))
 	}
 	c = c.withDefaults()
-	s := &Server{cfg: c, runner: d.Runner, models: d.Models, log: d.Log, access: newAccessLog(d.AccessLog), gatherer: d.Gatherer, ready: d.Ready}
+	s := &Server{cfg: c, runner: d.Runner, models: d.Models, tokens: d.Tokens, log: d.Log, access: newAccessLog(d.AccessLog), gatherer: d.Gatherer, ready: d.Ready}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-ai/weir/llm"
 	"github.com/weir-ai/weir/openai"
+	"github.com/weir-ai/weir/registry"
 )
 
 // tokenize tells the tokens of a text, or of the prompt that a chat becomes.
@@ -18,6 +19,9 @@ func (s *Server) tokenize(ctx context.Context, x *exchange) error {
 	ask, err := openai.DecodeTokenize(body, s.options())
 	if err != nil {
 		return err
+	}
+	if m, ok := x.elsewhere(ask.Model); ok {
+		return x.askTokens(ctx, m, "/tokenize", body)
 	}
 	v, err := x.vocabulary(ask.Model)
 	if err != nil {
@@ -42,7 +46,7 @@ func (s *Server) tokenize(ctx context.Context, x *exchange) error {
 }
 
 // detokenize tells the text of tokens.
-func (s *Server) detokenize(_ context.Context, x *exchange) error {
+func (s *Server) detokenize(ctx context.Context, x *exchange) error {
 	body, err := x.read()
 	if err != nil {
 		return err
@@ -50,6 +54,9 @@ func (s *Server) detokenize(_ context.Context, x *exchange) error {
 	ask, err := openai.DecodeDetokenize(body, s.options())
 	if err != nil {
 		return err
+	}
+	if m, ok := x.elsewhere(ask.Model); ok {
+		return x.askTokens(ctx, m, "/detokenize", body)
 	}
 	v, err := x.vocabulary(ask.Model)
 	if err != nil {
@@ -60,6 +67,27 @@ func (s *Server) detokenize(_ context.Context, x *exchange) error {
 		return refusal("tokens", err)
 	}
 	return x.answer(http.StatusOK, openai.AppendDetokenize(nil, text))
+}
+
+// elsewhere finds a model whose tokens are known to other engines alone.
+func (x *exchange) elsewhere(id llm.ModelID) (registry.Model, bool) {
+	if id == "" {
+		if list := x.s.models.List(); len(list) == 1 {
+			id = list[0].ID
+		}
+	}
+	m, ok := x.s.models.Get(id)
+	return m, ok && m.Vocabulary == nil && x.s.tokens != nil
+}
+
+// askTokens has another engine tell the tokens.
+func (x *exchange) askTokens(ctx context.Context, m registry.Model, path string, body []byte) error {
+	x.model = m.ID
+	answer, err := x.s.tokens.Tokens(ctx, m.ID, path, body)
+	if err != nil {
+		return err
+	}
+	return x.answer(http.StatusOK, answer)
 }
 
 // applyTemplate tells the prompt that a chat becomes.

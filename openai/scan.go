@@ -38,6 +38,15 @@ func Scan(task llm.Task, body []byte, o Options) (*llm.Request, error) {
 	return r, nil
 }
 
+// Fields checks a body that is an object and tells where its members stand.
+func Fields(body []byte) ([]llm.Field, error) {
+	fields, err := checked(body, make([]llm.Field, 0, fieldsUsual))
+	if err == nil && body[skipSpace(body, 0)] != '{' {
+		err = llm.Errorf(llm.Invalid, "The body must be a JSON object.")
+	}
+	return fields, err
+}
+
 // keyOf is the key of a field, without its quotes and as it is escaped: the keys that are looked for have no escapes.
 func keyOf(body []byte, f llm.Field) []byte {
 	return body[f.From+1 : afterText(body, f.From)-1]

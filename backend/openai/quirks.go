@@ -25,9 +25,10 @@ type quirk struct {
 	facts   []fact        // what else it tells of itself
 	rest    time.Duration // the least time between two probes, where asking costs something
 
-	usage        bool // takes stream_options.include_usage
-	tokenIDs     bool // takes return_token_ids, and tells prompt_token_ids and token_ids
-	tokenPrompts bool // takes a completion's prompt as token ids
+	usage        bool   // takes stream_options.include_usage
+	tokenIDs     bool   // takes return_token_ids, and tells prompt_token_ids and token_ids
+	tokenPrompts bool   // takes a completion's prompt as token ids
+	tokens       speech // how it is asked for the tokens of a text
 
 	continues fleet.Continues // how it goes on with an answer
 	prefill   bool            // it goes on with a last message of the assistant by itself: no member says so
@@ -75,13 +76,13 @@ const cloudRest = time.Minute
 var kinds = []quirk{
 	// openai/sampling.go (continue_tokens), app/fleet.go (the owner), gateway/routes.go.
 	{name: "weir", owner: "weir", health: "/readyz", metrics: []string{"/metrics"}, load: &weirLoad,
-		usage: true, tokenIDs: true, tokenPrompts: true, continues: fleet.ContinuesTokens, thinks: true},
+		tokens: tokensVLLM, usage: true, tokenIDs: true, tokenPrompts: true, continues: fleet.ContinuesTokens, thinks: true},
 
 	// vllm-project/vllm: entrypoints/openai/chat_completion/protocol.py (continue_final_message, return_token_ids and where the ids are
 	// told), engine/protocol.py (the owner, max_model_len, errors). Its ids of a chat's prompt cannot be sent back, so that chats go on
 	// by text; a completion's can.
 	{name: "vllm", owner: "vllm", health: "/health", metrics: []string{"/metrics"}, load: &vllmLoad, facts: []fact{{"/version", "version", isVersion}},
-		usage: true, tokenIDs: true, tokenPrompts: true, continues: fleet.ContinuesText, thinks: true},
+		tokens: tokensVLLM, usage: true, tokenIDs: true, tokenPrompts: true, continues: fleet.ContinuesText, thinks: true},
 
 	// sgl-project/sglang: srt/entrypoints/openai/serving_chat.py takes the last message out, renders the others with a generation prompt
 	// and appends its content: reasoning before it is lost. A full queue is a 503, in a stream an error with code 503.
@@ -93,8 +94,8 @@ var kinds = []quirk{
 	// ggml-org/llama.cpp: tools/server. The last message of an assistant is gone on with unless it was started with
 	// --no-prefill-assistant, and not where the template thinks. Only an answer in one piece repeats it. Without --metrics there are none, and it says so with 501.
 	{name: "llamacpp", owner: "llamacpp", sign: sign{"/props", []string{`"default_generation_settings"`}}, health: "/health", metrics: []string{"/metrics"}, load: &llamacppLoad,
-		facts: []fact{{"/props", "build_info", isVersion}, {"/props", "total_slots", isSlots}, {"/props", "default_generation_settings.n_ctx", isContext}},
-		usage: true, tokenPrompts: true, continues: fleet.ContinuesText, prefill: true, anyModel: true, unable: []string{"prefill is incompatible"}},
+		facts:  []fact{{"/props", "build_info", isVersion}, {"/props", "total_slots", isSlots}, {"/props", "default_generation_settings.n_ctx", isContext}},
+		tokens: tokensLlama, usage: true, tokenPrompts: true, continues: fleet.ContinuesText, prefill: true, anyModel: true, unable: []string{"prefill is incompatible"}},
 
 	// NVIDIA/TensorRT-LLM: tensorrt_llm/serve/openai_protocol.py (the owner), openai_server.py (routes; /metrics is another thing there),
 	// tensorrt_llm/metrics/collector.py. Its templates close the last message, so that an answer begins anew.
