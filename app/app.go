@@ -38,6 +38,8 @@ type Options struct {
 	OwnsProcess bool
 	// Loading is called before a model is loaded, which may take seconds. Nil writes a line to the log in its place.
 	Loading func(name string)
+
+	reload bool // what runs here is not loaded anew
 }
 
 // System is one running Weir.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -131,10 +132,10 @@ func (s *System) Reload(cfg config.Config) error {
 			next[m.name] = before
 			continue
 		}
-		v, err := s.build(m, before, Options{Log: s.options.Log, Loading: func(string) {}})
+		v, err := s.build(m, before, Options{Log: s.options.Log, reload: true})
 		if err != nil {
 			for _, f := range fresh {
-				f.close(nil)
+				f.close(s.served())
 			}
 			return fmt.Errorf("reload: %w; what was served before goes on", err)
 		}
@@ -163,6 +164,13 @@ func (s *System) Reload(cfg config.Config) error {
 	return nil
 }
 
+// served is what is served now.
+func (s *System) served() map[string]*served {
+	s.servings.mu.Lock()
+	defer s.servings.mu.Unlock()
+	return maps.Clone(s.servings.mu.models)
+}
+
 // close ends the searches of a model that is no more and lets go of its endpoints, but for those that others took over.
 func (v *served) close(others map[string]*served) {
 	for _, d := range v.finds {
@@ -170,7 +178,13 @@ func (v *served) close(others map[string]*served) {
 	}
 	var kept []*built
 	for _, o := range others {
+		if o == nil {
+			continue
+		}
 		kept = append(kept, o.listed...)
+		for _, list := range o.found {
+			kept = append(kept, list...)
+		}
 	}
 	leave(v.listed, kept)
 	for _, list := range v.found {

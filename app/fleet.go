@@ -53,14 +53,16 @@ func (s *System) openModels(o Options) error {
 	if err := s.openMachine(o); err != nil {
 		return err
 	}
+	s.stops.push("discovery", s.endDiscovery)
 	for _, m := range modelsOf(s.cfg) {
 		v, err := s.build(m, nil, o)
 		if err != nil {
 			return err
 		}
+		s.servings.mu.Lock()
 		s.servings.mu.models[m.name] = v
+		s.servings.mu.Unlock()
 	}
-	s.stops.push("discovery", s.endDiscovery)
 	s.awaitDiscovery()
 	return s.publish()
 }
@@ -84,23 +86,35 @@ func (s *System) openMachine(o Options) error {
 	return nil
 }
 
-// build makes what answers for one model. Endpoints of before whose configuration is the same are kept, with what is known of them.
-func (s *System) build(m named, before *served, o Options) (*served, error) {
+// build makes what answers for one model. Endpoints of before whose configuration is the same are kept, with what is known of them;
+// those that were found stay until their entry finds others. With before, models that run here are kept or refused: loading one takes
+// memory twice, and its stop belongs below the requests that use it. An error leaves nothing running.
+func (s *System) build(m named, before *served, o Options) (_ *served, err error) {
 	v := &served{spec: m.spec, begun: time.Now(), found: map[int][]*built{}}
 	if before != nil {
 		v.begun = before.begun
 	}
+	defer func() {
+		if err != nil {
+			v.close(map[string]*served{"": before})
+		}
+	}()
 	for i, spec := range m.spec.All(m.name) {
 		if spec.Watch != "" || spec.Discover != "" {
 			v.listed = append(v.listed, nil)
+			s.servings.mu.Lock()
+			v.found[i] = before.keepFound(m.name, spec)
+			s.servings.mu.Unlock()
 			if err := s.discover(m.name, v, i, spec); err != nil {
 				return nil, err
 			}
 			continue
 		}
 		b := before.keep(spec)
+		if b == nil && !spec.Remote() && o.reload {
+			return nil, fmt.Errorf("model %q runs in this process and has changed: that needs a restart", m.name)
+		}
 		if b == nil {
-			var err error
 			if b, err = s.open(m, spec, o); err != nil {
 				return nil, err
 			}
@@ -118,6 +132,19 @@ func (v *served) keep(spec config.Endpoint) *built {
 	for _, b := range v.listed {
 		if b != nil && reflect.DeepEqual(b.spec, spec) {
 			return b
+		}
+	}
+	return nil
+}
+
+// keepFound gives the endpoints that an entry of the same words had found.
+func (v *served) keepFound(model string, spec config.Endpoint) []*built {
+	if v == nil {
+		return nil
+	}
+	for i, was := range v.spec.All(model) {
+		if v.listed[i] == nil && reflect.DeepEqual(was, spec) {
+			return v.found[i]
 		}
 	}
 	return nil

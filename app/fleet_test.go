@@ -280,3 +280,36 @@ func TestTokensOfARemoteModelAreItsEngines(t *testing.T) {
 		t.Errorf("a fault of the client's: %s", got)
 	}
 }
+
+// TestAReloadKeepsWhatWasFound: a change of the model's other words does not empty it, and what runs here is not loaded again.
+func TestAReloadKeepsWhatWasFound(t *testing.T) {
+	u := newUpstream(t, "found")
+	path := filepath.Join(t.TempDir(), "endpoints")
+	if err := os.WriteFile(path, []byte(u.url()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := fronting(config.Endpoint{Watch: path, Kind: "openai"})
+	cfg.Models["here"] = config.Model{Builtin: "weir-nano"}
+	b := start(t, cfg)
+	before := b.fleet.Endpoints("m")
+	m := cfg.Models["m"]
+	m.Aliases = append(m.Aliases, "another")
+	next := fronting()
+	next.Models = map[string]config.Model{"m": m, "here": cfg.Models["here"]}
+	if err := b.Reload(next); err != nil {
+		t.Fatal(err)
+	}
+	if after := b.fleet.Endpoints("m"); len(after) != 1 || after[0] != before[0] {
+		t.Errorf("endpoints are %v, were %v", after, before)
+	}
+	if body, _ := b.says(t, "another"); !strings.Contains(body, "found") {
+		t.Errorf("the new alias answers %s", body)
+	}
+	next.Models = map[string]config.Model{"m": m, "here": {Builtin: "weir-mini"}}
+	if err := b.Reload(next); err == nil || !strings.Contains(err.Error(), "needs a restart") {
+		t.Errorf("another file for a model that runs here: %v", err)
+	}
+	if len(b.backends) != 1 {
+		t.Errorf("%d models are loaded", len(b.backends))
+	}
+}

@@ -104,7 +104,7 @@ func (x *exchange) answer(status int, body []byte) error {
 	x.header("Content-Type", "application/json")
 	x.header("Content-Length", strconv.Itoa(len(body)))
 	x.writeHead(status)
-	return x.write(body, false)
+	return x.patiently(func() error { return x.write(body, false) })
 }
 
 func (x *exchange) writeHead(status int) {

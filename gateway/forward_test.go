@@ -3,7 +3,9 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http/httptest"
 
 	"strings"
 	"sync"
@@ -226,5 +228,39 @@ func readWhole(t *testing.T, conn net.Conn, want int) {
 	}
 	if got != want {
 		t.Errorf("%d letters came, want %d", got, want)
+	}
+}
+
+// TestALargeAnswerInOnePieceIsNotCut: it is made, and its client may be as far behind as it likes while it reads; over TLS, too, where
+// no write is large.
+func TestALargeAnswerInOnePieceIsNotCut(t *testing.T) {
+	t.Parallel()
+	const size = 20 << 20
+	whole := llm.Event{Kind: llm.EventFrame, Frame: []byte(`{"x":"` + strings.Repeat("~", size) + `"}`), Holds: llm.HoldsWhole}
+	b := before(t, all(whole), all(whole))
+	for _, secure := range []bool{false, true} {
+		server := httptest.NewUnstartedServer(b.Handler())
+		server.Config = b.HTTPServer(b.Handler())
+		slow := b.Listen(server.Listener).(*spillListener)
+		server.Listener = slow
+		if secure {
+			server.StartTLS()
+		} else {
+			server.Start()
+		}
+		resp, err := server.Client().Post(server.URL+"/v1/chat/completions", "", strings.NewReader(chatBody))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond) // not to wait for anything: the client is behind, so that the answer must wait
+		n, err := io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		server.Close()
+		if err != nil || n != int64(len(whole.Frame)) {
+			t.Errorf("secure %v: %d of %d bytes came, %v", secure, n, len(whole.Frame), err)
+		}
+	}
+	if cut := b.behind.cut.Load(); cut != 0 {
+		t.Errorf("%d clients were cut", cut)
 	}
 }

@@ -121,7 +121,7 @@ func (s *Server) TLSConfig() *tls.Config {
 // flows, and every write sets its own deadline.
 func (s *Server) HTTPServer(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, BaseContext: s.descend,
+		Handler: h, BaseContext: s.descend, ConnContext: withConn,
 		ReadHeaderTimeout: s.cfg.ReadHeader, IdleTimeout: s.cfg.Idle, MaxHeaderBytes: s.cfg.Header,
 		ErrorLog: slog.NewLogLogger(quiet{s.log.Handler()}, slog.LevelWarn),
 	}

@@ -95,16 +95,20 @@ func (l *spillListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return c, nil
 	}
-	return &spillConn{Conn: c, raw: rc, l: l}, nil
+	out := &spillConn{Conn: c, raw: rc, l: l}
+	out.mu.room = sync.NewCond(&out.mu.Mutex)
+	return out, nil
 }
 
 // spillConn is one connection. Its goroutine, where there is one, ends when the buffer is empty or the connection is broken.
 type spillConn struct {
 	net.Conn
-	raw syscall.RawConn
-	l   *spillListener
-	mu  struct {
+	raw     syscall.RawConn
+	l       *spillListener
+	patient atomic.Bool // what is written is an answer in one piece: its client may be behind by any length, as long as it reads
+	mu      struct {
 		sync.Mutex
+		room     *sync.Cond // told when drain has written a part
 		try      attempt
 		aside    []byte
 		writing  bool  // a goroutine writes aside
@@ -114,45 +118,68 @@ type spillConn struct {
 	}
 }
 
-// Write takes all of p at once, or cuts the connection.
+// Write takes all of p at once, or waits where the client may take its time, or cuts the connection.
 func (c *spillConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.mu.err != nil {
-		return 0, c.mu.err
-	}
 	n := 0
-	if !c.mu.writing {
+	if !c.mu.writing && c.mu.err == nil {
 		var err error
-		if n, err = c.mu.try.write(c.raw, p); err != nil {
+		if n, err = c.mu.try.write(c.raw, p); err != nil || n == len(p) {
 			return n, err
 		}
-		if n == len(p) {
-			return n, nil
+	}
+	for n < len(p) {
+		part := p[n:min(len(p), n+c.l.most)]
+		for c.patient.Load() && c.mu.err == nil && len(c.mu.aside) > 0 && len(c.mu.aside)+len(part) > c.l.most {
+			c.mu.room.Wait() // drain's deadlines end this
 		}
-	}
-	rest := p[n:]
-	if len(rest) > c.l.most && !c.mu.writing {
-		more, err := c.Conn.Write(rest) // an answer in one piece, from which its engine has gone: it may take as long as a write may
-		return n + more, err
-	}
-	if len(c.mu.aside)+len(rest) > c.l.most || !c.l.budget.take(int64(len(rest))) {
-		c.l.behind.cut.Add(1)
-		c.mu.err = errSlow
-		_ = c.Conn.Close() // ends the goroutine, too, which gives the budget back
+		if c.mu.err != nil {
+			return n, c.mu.err
+		}
+		if len(c.mu.aside)+len(part) > c.l.most || !c.l.budget.take(int64(len(part))) {
+			return n, c.cut()
+		}
+		c.mu.aside = append(c.mu.aside, part...)
+		n += len(part)
 		if !c.mu.writing {
-			c.l.budget.give(int64(len(c.mu.aside)))
-			c.mu.aside = nil
+			c.mu.writing = true
+			c.l.behind.add(c)
+			c.l.behind.drains.Go(c.drain)
 		}
-		return n, errSlow
 	}
-	c.mu.aside = append(c.mu.aside, rest...)
-	if !c.mu.writing {
-		c.mu.writing = true
-		c.l.behind.add(c)
-		c.l.behind.drains.Go(c.drain)
+	return n, nil
+}
+
+// cut ends a client that is too far behind.
+func (c *spillConn) cut() error {
+	c.l.behind.cut.Add(1)
+	c.mu.err = errSlow
+	_ = c.Conn.Close() // ends the goroutine, too, which gives the budget back
+	return errSlow
+}
+
+// connKey finds the connection of a request in its context: net/http gives no other way to it.
+type connKey struct{}
+
+// withConn puts the connection below TLS into the context of its requests.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = t.NetConn()
 	}
-	return len(p), nil
+	if s, ok := c.(*spillConn); ok {
+		return context.WithValue(ctx, connKey{}, s)
+	}
+	return ctx
+}
+
+// patiently lets write take its time with an answer in one piece: it is made, so that no engine waits for who reads it.
+func (x *exchange) patiently(write func() error) error {
+	if c, ok := x.r.Context().Value(connKey{}).(*spillConn); ok {
+		c.patient.Store(true)
+		defer c.patient.Store(false)
+	}
+	return write()
 }
 
 // drainPart is how much is written at once of what was put aside: the deadline is for so much.
@@ -163,7 +190,6 @@ const drainWait = 30 * time.Second
 
 // drain writes what was put aside until nothing is left.
 func (c *spillConn) drain() {
-	defer c.l.behind.remove(c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.mu.aside) > 0 && c.mu.err == nil {
@@ -180,9 +206,12 @@ func (c *spillConn) drain() {
 				c.l.behind.cut.Add(1)
 			}
 		}
+		c.mu.room.Broadcast()
 	}
 	c.l.budget.give(int64(len(c.mu.aside)))
 	c.mu.aside, c.mu.writing = nil, false
+	c.l.behind.remove(c) // before another drain can begin
+	c.mu.room.Broadcast()
 	if c.mu.closing || c.mu.err != nil {
 		_ = c.Conn.Close()
 		return

@@ -160,8 +160,17 @@ func (f *Frame) count(key []byte, m llm.Field) bool {
 		f.Usage.ReasoningTokens = number()
 	case "prompt_tokens_details", "completion_tokens_details":
 		if f.raw[m.Value] == '{' {
-			return each(f.raw, m.Value, f.count)
+			return each(f.raw, m.Value, f.detail)
 		}
+	}
+	return true
+}
+
+// detail reads one member of the details of usage: one level below, and no further.
+func (f *Frame) detail(key []byte, m llm.Field) bool {
+	switch string(key) {
+	case "cached_tokens", "reasoning_tokens":
+		return f.count(key, m)
 	}
 	return true
 }

@@ -19,7 +19,8 @@ type answer struct {
 	now   func() time.Time
 	model llm.ModelID // the one that is asked now
 	place llm.Place
-	hedge time.Duration // after which silence a second endpoint is asked; 0 for never
+	raced llm.EndpointID // the endpoint that a hedged visit asked beside place's
+	hedge time.Duration  // after which silence a second endpoint is asked; 0 for never
 
 	first  time.Time // when the first event came that carries anything
 	heard  time.Time // the same at the endpoint that is asked now
@@ -47,8 +48,9 @@ type answer struct {
 }
 
 const (
-	// heldMax bounds what is held before the first content: a frame with the role, some with nothing, comments in disguise.
-	heldMax = 32 << 10
+	// heldMax bounds what is held before the first content: a frame with the role, which the ids of a long prompt may be in, and some with
+	// nothing.
+	heldMax = 1 << 20
 	// keptMax bounds the words that are kept for a resume: the longest answers have some 100 KB. A longer one breaks off with its endpoint.
 	keptMax = 1 << 20
 )
@@ -70,6 +72,10 @@ func (a *answer) pass(e *llm.Event) error {
 			a.first = a.heard
 		}
 	}
+	if e.Kind == llm.EventPrompt && !a.tellsPrompt() {
+		a.note(e) // told for a resume alone: nothing of the answer
+		return nil
+	}
 	if e.Kind == llm.EventFrame && e.Holds == 0 {
 		return a.empty(e)
 	}
@@ -81,6 +87,12 @@ func (a *answer) pass(e *llm.Event) error {
 		a.correct(e)
 	}
 	return a.send(e)
+}
+
+// tellsPrompt reports whether the client asked for something of its prompt; a request that was not decoded may have.
+func (a *answer) tellsPrompt() bool {
+	r := a.req.Report
+	return !a.keeping || r.Echo || r.TokenIDs || r.PromptLogprobs >= 0
 }
 
 func (a *answer) send(e *llm.Event) error {
@@ -100,6 +112,8 @@ func (a *answer) empty(e *llm.Event) error {
 		}
 		return a.send(e)
 	}
+	a.note(e)
+	a.count += len(e.Tokens)
 	if a.sizes += len(e.Frame); a.sizes > heldMax {
 		if err := a.release(); err != nil {
 			return err
@@ -107,7 +121,6 @@ func (a *answer) empty(e *llm.Event) error {
 		return a.send(e)
 	}
 	a.held = append(a.held, bytes.Clone(e.Frame))
-	a.note(e)
 	return nil
 }
 
@@ -222,6 +235,20 @@ func (a *answer) complete() (llm.Usage, error) {
 	}
 	a.counted = true
 	return u, a.send(&llm.Event{Kind: llm.EventUsage, Usage: u})
+}
+
+// spentSoFar is the usage of an answer that ended in an error, where its endpoint did not come to tell it: what was counted here.
+func (a *answer) spentSoFar(u llm.Usage) llm.Usage {
+	if u.CompletionTokens > 0 || a.count == 0 {
+		return a.whole(u)
+	}
+	u.CompletionTokens = a.count
+	if u.PromptTokens == 0 {
+		if u.PromptTokens = len(a.prompt); u.PromptTokens == 0 {
+			u.PromptTokens = a.req.Shape.Prompt
+		}
+	}
+	return u
 }
 
 // begin prepares for a visit to another endpoint.

@@ -35,7 +35,7 @@ func (p *Pipeline) ask(ctx context.Context, model llm.ModelID, a *answer) (usage
 				err = none
 			}
 			p.gaveUp(model, a)
-			return a.whole(usage), err
+			return a.spentSoFar(usage), err
 		}
 		usage, err = p.visit(ctx, table, pick, p.racing(table, pick, order, endpoints, a), a)
 		there := ctx.Err() == nil && a.failed == nil // the client is
@@ -56,7 +56,7 @@ func (p *Pipeline) ask(ctx context.Context, model llm.ModelID, a *answer) (usage
 		}
 		if !p.again(ctx, table, &order, a, err) {
 			p.gaveUp(model, a)
-			return a.whole(usage), err
+			return a.spentSoFar(usage), err
 		}
 	}
 }
@@ -124,6 +124,7 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 	if fault == llm.FaultBusy {
 		table.Rest(end, pick, llm.AsError(err).RetryAfter)
 	}
+	a.raced = r.other(a.place.Endpoint)
 	v := Visit{Model: a.model, Endpoint: e.ID(), Outcome: label}
 	if !a.heard.IsZero() && !r.lost() {
 		v.TTFT = a.heard.Sub(began)
@@ -163,6 +164,9 @@ func (p *Pipeline) again(ctx context.Context, table *route.Table, order *route.A
 		return false
 	}
 	order.Tried = append(order.Tried, a.place.Endpoint)
+	if r := a.raced; r != "" && r != a.place.Endpoint {
+		order.Tried = append(order.Tried, r)
+	}
 	if a.begun {
 		return p.resume(order, a) && (a.resumes == 1 || p.wait(ctx, table.Backoff(a.resumes-1, 0, p.picks.Add(1))) == nil)
 	}

@@ -29,8 +29,9 @@ type race struct {
 	steps   chan step
 	running int
 	ends    [2]context.CancelFunc
-	held    [2][][]byte // frames that hold nothing, of those that have not won
-	winner  int         // -1 before anybody spoke
+	held    [2][]llm.Event // events that hold nothing of the answer, of those that have not won
+	sizes   int            // bytes of them
+	winner  int            // -1 before anybody spoke
 	second  second
 	asking  chan error // reply of the event that is being passed on
 }
@@ -80,7 +81,8 @@ func (r *race) Run(ctx context.Context, req *llm.Request, emit func(llm.Event) e
 			if s.who == 1 {
 				r.settle(ctx, s)
 			}
-			if timer.Stop(); s.who == r.winner || r.winner < 0 && (s.err == nil || failure == nil) {
+			// With nobody ahead the first's end counts: its endpoint is the one that the visit is of.
+			if timer.Stop(); s.who == r.winner || r.winner < 0 && (s.err == nil || s.who == 0) {
 				usage, failure = s.usage, s.err
 			}
 			if s.who == r.winner || s.err == nil {
@@ -150,8 +152,10 @@ func (r *race) hedge(ctx context.Context, req *llm.Request) {
 func (r *race) pass(s step, emit func(llm.Event) error) error {
 	e := *s.event
 	if r.winner < 0 {
-		if e.Kind == llm.EventFrame && e.Holds == 0 {
-			r.held[s.who] = append(r.held[s.who], bytes.Clone(e.Frame))
+		says := e.Kind != llm.EventPrompt && (e.Kind != llm.EventFrame || e.Holds != 0)
+		if r.sizes += len(e.Frame); !says && r.sizes <= heldMax {
+			e.Frame = bytes.Clone(e.Frame)
+			r.held[s.who] = append(r.held[s.who], e)
 			return nil
 		}
 		if err := r.won(s.who, emit); err != nil {
@@ -179,8 +183,8 @@ func (r *race) won(who int, emit func(llm.Event) error) error {
 			return err
 		}
 	}
-	for _, frame := range r.held[who] {
-		if err := emit(llm.Event{Kind: llm.EventFrame, Frame: frame, Dialect: llm.DialectOpenAI}); err != nil {
+	for _, e := range r.held[who] {
+		if err := emit(e); err != nil {
 			return err
 		}
 	}
@@ -199,6 +203,9 @@ func (r *race) settle(ctx context.Context, s step) {
 	}
 	r.second.flight.End(now, tokens)
 	r.table.Ended(now, r.second.pick, fault, now.Sub(r.second.began))
+	if fault == llm.FaultBusy {
+		r.table.Rest(now, r.second.pick, llm.AsError(s.err).RetryAfter)
+	}
 	v := Visit{Model: r.model, Endpoint: r.second.pick.Endpoint.ID(), Outcome: label}
 	if !r.second.heard.IsZero() {
 		v.TTFT = r.second.heard.Sub(r.second.began)
@@ -208,6 +215,17 @@ func (r *race) settle(ctx context.Context, s step) {
 
 // outcomeHedged is how a visit ended that another endpoint was faster than.
 const outcomeHedged = "hedged"
+
+// other is the endpoint of the race that did not answer; empty where there was none.
+func (r *race) other(answered llm.EndpointID) llm.EndpointID {
+	switch {
+	case r == nil || r.second.pick.Endpoint == nil:
+		return ""
+	case r.first.ID() != answered:
+		return r.first.ID()
+	}
+	return r.second.pick.Endpoint.ID()
+}
 
 // lost reports whether the first endpoint was slower than the second.
 func (r *race) lost() bool { return r != nil && r.winner == 1 }

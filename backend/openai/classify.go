@@ -3,6 +3,7 @@ package openai
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -70,6 +71,8 @@ func plain(s string) string {
 	for i, w := range words {
 		if at := strings.Index(w, "http://"); at >= 0 {
 			words[i] = w[:at] + "(address)"
+		} else if net.ParseIP(hostname(strings.Trim(w, ".,;()[]{}\"'`"))) != nil {
+			words[i] = "(address)"
 		}
 	}
 	s = strings.Join(words, " ")

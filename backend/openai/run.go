@@ -89,10 +89,25 @@ func (x *exchange) run(ctx context.Context) error {
 		return out
 	case stream && x.req.Stream:
 		return x.stream(resp.Body)
-	case !stream:
+	case !stream && (!x.req.Stream || x.decoded):
 		return x.whole(resp)
+	case !stream:
+		return x.notStreamed(resp.Body)
 	}
 	return x.malformed("a stream where one piece was asked for")
+}
+
+// notStreamed names what came where a stream was asked for: an error that some servers tell so, or an answer that no client of a stream
+// could read.
+func (x *exchange) notStreamed(body io.Reader) error {
+	text, _ := io.ReadAll(io.LimitReader(body, errorMax))
+	var f wire.Frame
+	if f.Read(text) && (f.Error != nil || f.Flat()) {
+		err := classifyFrame(x.q, text)
+		err.Op = "endpoint " + string(x.e.name)
+		return err
+	}
+	return x.malformed("one piece where a stream was asked for")
 }
 
 // errorMax bounds what is read of an error: enough for any message with its trace.

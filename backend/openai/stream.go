@@ -215,7 +215,7 @@ func (x *exchange) whole(resp *http.Response) error {
 		b.in = make([]byte, 0, n)
 	}
 	var err error
-	if b.in, err = readAll(resp.Body, b.in); err != nil {
+	if b.in, err = readAll(&heardReader{resp.Body, x.watch}, b.in); err != nil {
 		if errors.Is(err, errFrameTooLong) {
 			return x.malformed(fmt.Sprintf("more than %d bytes", answerMax))
 		}
@@ -239,6 +239,20 @@ func (x *exchange) whole(resp *http.Response) error {
 	f.Holds |= llm.HoldsWhole
 	b.out = f.Append(b.out[:0], &wire.Rewrite{Model: x.alias, TokenIDs: x.hide})
 	return x.pass(b.out, false)
+}
+
+// heardReader notes that something came: an answer in one piece may be sent bit by bit while it is made.
+type heardReader struct {
+	io.Reader
+	watch *watch
+}
+
+func (r *heardReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if n > 0 {
+		r.watch.heard()
+	}
+	return n, err
 }
 
 // readAll reads r behind what buf has, at most answerMax bytes.
