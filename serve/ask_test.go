@@ -368,3 +368,42 @@ func TestALeavingClientIsNotTriedElsewhere(t *testing.T) {
 		t.Errorf("%v, visits %+v", err, f.visits)
 	}
 }
+
+// TestABrokenStreamIsBilled: what went out was used, whoever told or did not tell the usage.
+func TestABrokenStreamIsBilled(t *testing.T) {
+	t.Parallel()
+	silent := func(_ context.Context, _ *llm.Request, emit func(llm.Event) error) (llm.Usage, error) {
+		for i := range 5 {
+			if err := word(emit, i); err != nil {
+				return llm.Usage{}, err
+			}
+		}
+		return llm.Usage{}, &llm.Error{Kind: llm.Upstream, Fault: llm.FaultCut}
+	}
+	f := over(t, nil, map[llm.ModelID]map[llm.EndpointID]part{"m": {"a": {run: silent}}})
+	req := stream(1)
+	req.Shape.Prompt = 7
+	if usage, err := f.Run(t.Context(), req, func(llm.Event) error { return nil }); err == nil || usage != (llm.Usage{PromptTokens: 7, CompletionTokens: 5}) || f.records[0].Usage != usage {
+		t.Errorf("billed %+v, settled %+v, %v", usage, f.records, err)
+	}
+}
+
+// TestAPromptToldForAResumeIsNoAnswer: an embedded engine that fails after it told the prompt, and before a word, is tried elsewhere.
+func TestAPromptToldForAResumeIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	fails := func(_ context.Context, req *llm.Request, emit func(llm.Event) error) (llm.Usage, error) {
+		if !req.Trail {
+			t.Error("the tokens are not asked for")
+		}
+		_ = emit(llm.Event{Kind: llm.EventPrompt, Tokens: []llm.TokenLogprob{{ID: 1}}})
+		return llm.Usage{}, &llm.Error{Kind: llm.Draining}
+	}
+	f := over(t, nil, map[llm.ModelID]map[llm.EndpointID]part{"m": {"a": {fails, fleet.ContinuesTokens}, "b": {counting(10, -1, 0), fleet.ContinuesTokens}}})
+	for range 4 {
+		req := stream(1)
+		req.Report = llm.NewReport()
+		if text, _, _, err := f.listen(t, req); err != nil || text != tenWords {
+			t.Fatalf("got %q, %v", text, err)
+		}
+	}
+}

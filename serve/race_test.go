@@ -171,3 +171,25 @@ func TestHedgingSpendsTheBudget(t *testing.T) {
 		}
 	})
 }
+
+// TestTheFirstIsBlamedForItsOwnFault: of two that fail, each has its own end in its account.
+func TestTheFirstIsBlamedForItsOwnFault(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		faults := map[llm.EndpointID]llm.Fault{"a": llm.FaultStatus, "b": llm.FaultBusy}
+		p, visits, all := hedging(t, map[llm.EndpointID]time.Duration{"a": 5 * time.Second, "b": 5 * time.Second}, func(id llm.EndpointID) fakeRunner { return failing(llm.Upstream, faults[id]) })
+		if _, err := p.Run(t.Context(), stream(1), func(llm.Event) error { return nil }); err == nil {
+			t.Error("two that fail answered")
+		}
+		synctest.Wait()
+		atRest(t, all)
+		if len(*visits) != 2 {
+			t.Fatalf("visits %+v: both were tried, so that nobody is asked again", *visits)
+		}
+		for _, v := range *visits {
+			if v.Outcome != faults[v.Endpoint].String() {
+				t.Errorf("visit %+v, want %s", v, faults[v.Endpoint])
+			}
+		}
+	})
+}

@@ -45,6 +45,7 @@ func TestClassifyNamesWhatAnEndpointRefused(t *testing.T) {
 		{"Ollama: full", "ollama", 503, `{"error":{"message":"server busy, please try again.  maximum pending requests exceeded","type":"api_error","param":null,"code":null}}`, llm.Overloaded, llm.FaultBusy, "full", "", ""},
 		{"Ollama: no such model", "ollama", 404, `{"error":{"message":"model 'x' not found","type":"not_found_error","param":null,"code":null}}`, llm.Upstream, llm.FaultConfig, "not found", "", ""},
 		{"OVMS: no such model", "ovms", 404, `{"error":"Mediapipe graph definition with requested name is not found"}`, llm.Upstream, llm.FaultConfig, "not found", "", ""},
+		{"an address without a scheme", "openai", 400, `{"error":{"message":"refused by (10.0.0.7:8000), try 10.0.0.8."}}`, llm.Invalid, llm.FaultNone, "refused by (address) try (address)", "", ""},
 		{"LiteLLM: a bad value", "litellm", 400, `{"error":{"message":"litellm.BadRequestError: see http://10.0.0.7:8000/v1 for details","type":null,"param":null,"code":"400"}}`, llm.Invalid, llm.FaultNone, "see (address) for details", "", ""},
 		{"LiteLLM: too long", "litellm", 400, `{"error":{"message":"litellm.ContextWindowExceededError: too long","type":null,"param":null,"code":"400"}}`, llm.TooLong, llm.FaultNone, "too long", "", ""},
 		{"FastAPI: a wrong path", "vllm", 404, `{"detail":"Not Found"}`, llm.Upstream, llm.FaultConfig, "Not Found", "", ""},
