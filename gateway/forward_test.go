@@ -121,6 +121,22 @@ func TestATakenUpStreamIsOne(t *testing.T) {
 	check("events by frames", cutAfter(llm.Event{Kind: llm.EventDelta, Text: "a"}), all(chunkOf("other", "b"), usageOf("other", 5, 1)))
 }
 
+// TestASessionReachesRouting: the header names it, or else the prompt's cache key.
+func TestASessionReachesRouting(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]string{"X-Session-Id: conversation-7": "conversation-7", "X-Session-Id: not sane": "key", "X-Other: x": "key"} {
+		got := ""
+		b := before(t, func(_ context.Context, req *llm.Request, emit func(llm.Event) error) (llm.Usage, error) {
+			got = req.Shape.Session
+			return llm.Usage{}, emit(chunkOf("up", "a"))
+		}, nil)
+		b.ask(t, "POST", "/v1/chat/completions", `{"model":"m","stream":true,"prompt_cache_key":"key","messages":[]}`, header)
+		if got != want {
+			t.Errorf("%s: the session is %q, want %q", header, got, want)
+		}
+	}
+}
+
 func TestABrokenStreamEndsInAnErrorFrame(t *testing.T) {
 	t.Parallel()
 	b := before(t, cutAfter(chunkOf("up", "a"), llm.Event{Kind: llm.EventFrame, Frame: []byte("data: {}\n\n"), Holds: llm.HoldsToolCall}), nil)
