@@ -504,7 +504,7 @@ func (c *chaos) account(t *testing.T, acts map[string]int, broken, refused int64
 	if (asked+retries)/asked > 1.2 {
 		t.Errorf("%.0f retries of %.0f requests amplify by more than 1.2", retries, asked)
 	}
-	if resumes == 0 || retries == 0 {
+	if resumes+retries == 0 { // a short storm may cut nobody's answer, or nobody's beginning, but not neither
 		t.Errorf("%.0f resumes and %.0f retries: the storm shows nothing", resumes, retries)
 	}
 }

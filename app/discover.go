@@ -135,7 +135,7 @@ func (s *System) Reload(cfg config.Config) error {
 		v, err := s.build(m, before, Options{Log: s.options.Log, reload: true})
 		if err != nil {
 			for _, f := range fresh {
-				f.close(s.served())
+				s.leaveModel(f, s.served())
 			}
 			return fmt.Errorf("reload: %w; what was served before goes on", err)
 		}
@@ -150,13 +150,13 @@ func (s *System) Reload(cfg config.Config) error {
 		s.servings.mu.models = old
 		s.servings.mu.Unlock()
 		for _, f := range fresh {
-			f.close(old)
+			s.leaveModel(f, old)
 		}
 		return errors.Join(fmt.Errorf("reload: %w; what was served before goes on", err), s.publish())
 	}
 	for name, v := range old {
 		if next[name] != v {
-			v.close(next)
+			s.leaveModel(v, next)
 		}
 	}
 	s.tellRestart(cfg)
@@ -171,11 +171,13 @@ func (s *System) served() map[string]*served {
 	return maps.Clone(s.servings.mu.models)
 }
 
-// close ends the searches of a model that is no more and lets go of its endpoints, but for those that others took over.
-func (v *served) close(others map[string]*served) {
+// leaveModel ends the searches of a model that is no more and lets go of its endpoints, but for those that others took over.
+func (s *System) leaveModel(v *served, others map[string]*served) {
 	for _, d := range v.finds {
 		d.Stop()
 	}
+	s.servings.mu.Lock() // others may be finding endpoints at this moment
+	defer s.servings.mu.Unlock()
 	var kept []*built
 	for _, o := range others {
 		if o == nil {

@@ -96,7 +96,7 @@ func (s *System) build(m named, before *served, o Options) (_ *served, err error
 	}
 	defer func() {
 		if err != nil {
-			v.close(map[string]*served{"": before})
+			s.leaveModel(v, map[string]*served{"": before})
 		}
 	}()
 	for i, spec := range m.spec.All(m.name) {

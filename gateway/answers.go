@@ -80,7 +80,7 @@ func (x *exchange) see(e *llm.Event) {
 	}
 	switch {
 	case e.Kind == llm.EventPlaced:
-		x.placed(e.Place)
+		x.placed(*e.Place)
 	case e.Kind == llm.EventFinish, e.Holds&llm.HoldsFinish != 0:
 		x.finish = e.Finish.Reason
 	}

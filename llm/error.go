@@ -42,6 +42,12 @@ const (
 	SlowReader
 	// NoEndpoint is a model none of whose endpoints is alive: nothing was sent anywhere.
 	NoEndpoint
+	// RateLimited is a tenant that has reached its limit of requests, tokens or concurrent requests for the moment.
+	RateLimited
+	// OutOfBudget is a tenant that has spent what it may in a day or a month.
+	OutOfBudget
+	// StartTimeout is a request that was waiting to start when its time to start by had passed.
+	StartTimeout
 )
 
 // Meaning is what follows from a Kind at the door.
@@ -87,13 +93,19 @@ func (k Kind) Meaning() Meaning {
 		return Meaning{408, "invalid_request_error", "slow_reader", false, "slow_reader"}
 	case NoEndpoint:
 		return Meaning{503, "server_error", "no_endpoint", true, "no_endpoint"}
+	case RateLimited:
+		return Meaning{429, "rate_limit_error", "rate_limit_exceeded", true, "rate_limited"}
+	case OutOfBudget:
+		return Meaning{429, "insufficient_quota", "insufficient_quota", false, "out_of_budget"}
+	case StartTimeout:
+		return Meaning{504, "server_error", "start_timeout", true, "start_timeout"}
 	}
 	return Meaning{500, "server_error", "internal_error", false, "internal"}
 }
 
 // Kinds lists every Kind, for tests and for metrics that want all labels from the start.
 func Kinds() []Kind {
-	return []Kind{Internal, Invalid, TooLong, TooLarge, Unauthenticated, Forbidden, NotFound, UnknownModel, Overloaded, Draining, Timeout, Canceled, Upstream, SlowReader, NoEndpoint}
+	return []Kind{Internal, Invalid, TooLong, TooLarge, Unauthenticated, Forbidden, NotFound, UnknownModel, Overloaded, Draining, Timeout, Canceled, Upstream, SlowReader, NoEndpoint, RateLimited, OutOfBudget, StartTimeout}
 }
 
 // String is the kind's label.
@@ -109,6 +121,8 @@ type Error struct {
 	Param      string
 	Code       string        // in place of the kind's own code, where OpenAI's clients branch on a finer one
 	RetryAfter time.Duration // when to come back; 0 where there is nothing to say
+	Reason     Reason        // which bound it was, for a refusal by a tenant's limits or by the gate
+	Allowance  *Allowance    // what its tenant's limits leave, where it has some
 	Fault      Fault         // what a remote endpoint did, where it was one that failed
 	Err        error
 }
@@ -217,6 +231,12 @@ func publicMessage(k Kind) string {
 		return "The engine's queue is full; try again after the time in Retry-After."
 	case Draining:
 		return "This server is stopping; try again, another replica may answer."
+	case RateLimited:
+		return "This key's tenant has reached a limit; try again after the time in Retry-After."
+	case OutOfBudget:
+		return "This key's tenant has spent its budget; who runs this server can raise it."
+	case StartTimeout:
+		return "The request waited until its time to start by had passed; try again after the time in Retry-After."
 	case NoEndpoint:
 		return "No endpoint of this model is alive; try again after the time in Retry-After."
 	case Upstream:

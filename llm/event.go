@@ -25,6 +25,8 @@ const (
 	EventFrame
 	// EventPlaced tells where the answer will come from, before anything of it. It may come again where a place failed before it answered.
 	EventPlaced
+	// EventQueued tells that the request waits, and where, before anything of the answer. It comes as often as a client should hear of it.
+	EventQueued
 )
 
 // Holds says what a frame has in it, so that nobody needs to decode it to know.
@@ -45,6 +47,16 @@ type Place struct {
 	Model    ModelID    // the model that answers, which may be another than the one asked for
 	Endpoint EndpointID // which of its endpoints
 	Queued   time.Duration
+
+	Variant   ModelID    // the rung of the model's ladder that answers; empty where the model has none
+	Degraded  []string   // what else was made less of the request: "max_tokens", "reasoning"
+	Allowance *Allowance // what the tenant's limits leave; nil where it has none
+}
+
+// Queue is where a request waits.
+type Queue struct {
+	Position int           // how many start before it, 0 for the next
+	Wait     time.Duration // until it is predicted to start
 }
 
 // Event is one thing that happens in an answer. Events of one choice come in order; choices may interleave. Text ends at
@@ -66,7 +78,8 @@ type Event struct {
 	Dialect Dialect // of Frame
 	Holds   Holds   // what is in Frame
 	Raw     []byte  // the text that Frame holds, as JSON escapes it, without quotes; valid as long as Frame
-	Place   Place   // for placed
+	Place   *Place  // for placed; valid until emit returns
+	Queue   *Queue  // for queued; valid until emit returns
 	More    bool    // another event follows at once: a door may write both together
 }
 

@@ -21,7 +21,7 @@ func TestEveryKindHasOneMeaning(t *testing.T) {
 		if other, ok := codes[m.Code]; ok && m.Code != "" {
 			t.Errorf("kinds %d and %d share the code %q", k, other, m.Code)
 		}
-		if m.Retry && m.Status < 500 {
+		if m.Retry && m.Status < 500 && m.Status != 429 {
 			t.Errorf("kind %s may be retried but has status %d, which tells clients not to", k, m.Status)
 		}
 		if (&Error{Kind: k}).Public() == "" {

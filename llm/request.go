@@ -45,6 +45,11 @@ type Request struct {
 	Tenant TenantID // who asks; empty where keys are not used
 	KeyID  string   // the public part of the key that was used; never the key
 
+	Class    Class     // how soon it should start, against the others
+	StartBy  time.Time // when it must have been sent to an engine; zero is what the class's objective says
+	Variants bool      // its client takes an answer of a lesser variant rather than none
+	Queue    bool      // its client wants to be told where it waits
+
 	Messages   []Message    // for Chat
 	Prompts    []Prompt     // for Completion; at least one
 	Tools      []Tool       // what the model may call
@@ -118,6 +123,7 @@ func (r *Request) Whole() (*Request, error) {
 	}
 	whole := *l.whole
 	whole.ID, whole.Trace, whole.Model, whole.Tenant, whole.KeyID, whole.Arrived = r.ID, r.Trace, r.Model, r.Tenant, r.KeyID, r.Arrived
+	whole.Class, whole.StartBy, whole.Variants, whole.Queue = r.Class, r.StartBy, r.Variants, r.Queue
 	whole.Body, whole.Dialect, whole.Fields, whole.Shape, whole.Going, whole.Trail = r.Body, r.Dialect, r.Fields, r.Shape, r.Going, r.Trail
 	return &whole, nil
 }

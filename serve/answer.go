@@ -62,7 +62,7 @@ func (a *answer) pass(e *llm.Event) error {
 		return a.failed
 	}
 	if e.Kind == llm.EventPlaced {
-		a.place = e.Place
+		a.place = *e.Place
 		return a.send(e)
 	}
 	carries := e.Carries()

@@ -96,7 +96,7 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 	}
 	flight := e.Begin(began, a.req.Shape.Prompt-pick.Cached)
 	usage, err := p.contained(a.req, func() (llm.Usage, error) {
-		if err := a.send(&llm.Event{Kind: llm.EventPlaced, Place: a.place}); err != nil {
+		if err := a.send(&llm.Event{Kind: llm.EventPlaced, Place: &a.place}); err != nil {
 			return llm.Usage{}, err
 		}
 		begun := false

@@ -119,7 +119,7 @@ func (f *fakes) listen(t *testing.T, req *llm.Request) (text string, usages []ll
 		case llm.EventUsage:
 			usages = append(usages, e.Usage)
 		case llm.EventPlaced:
-			places = append(places, e.Place)
+			places = append(places, *e.Place)
 		}
 		return nil
 	})

@@ -179,7 +179,7 @@ func (r *race) won(who int, emit func(llm.Event) error) error {
 		if !r.arrived.IsZero() {
 			place.Queued = r.second.began.Sub(r.arrived)
 		}
-		if err := emit(llm.Event{Kind: llm.EventPlaced, Place: place}); err != nil {
+		if err := emit(llm.Event{Kind: llm.EventPlaced, Place: &place}); err != nil {
 			return err
 		}
 	}

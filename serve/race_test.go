@@ -80,7 +80,7 @@ func TestTheFasterOfTwoAnswers(t *testing.T) {
 				_, err := p.Run(t.Context(), stream(1), func(e llm.Event) error {
 					switch e.Kind {
 					case llm.EventPlaced:
-						place = e.Place
+						place = *e.Place
 					case llm.EventFrame:
 						text += string(e.Frame) + " "
 					}
