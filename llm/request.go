@@ -46,6 +46,7 @@ type Request struct {
 	KeyID  string   // the public part of the key that was used; never the key
 
 	Class    Class     // how soon it should start, against the others
+	Weight   float64   // its tenant's share against other tenants' of its class; 0 is 1
 	StartBy  time.Time // when it must have been sent to an engine; zero is what the class's objective says
 	Variants bool      // its client takes an answer of a lesser variant rather than none
 	Queue    bool      // its client wants to be told where it waits
@@ -123,7 +124,7 @@ func (r *Request) Whole() (*Request, error) {
 	}
 	whole := *l.whole
 	whole.ID, whole.Trace, whole.Model, whole.Tenant, whole.KeyID, whole.Arrived = r.ID, r.Trace, r.Model, r.Tenant, r.KeyID, r.Arrived
-	whole.Class, whole.StartBy, whole.Variants, whole.Queue = r.Class, r.StartBy, r.Variants, r.Queue
+	whole.Class, whole.Weight, whole.StartBy, whole.Variants, whole.Queue = r.Class, r.Weight, r.StartBy, r.Variants, r.Queue
 	whole.Body, whole.Dialect, whole.Fields, whole.Shape, whole.Going, whole.Trail = r.Body, r.Dialect, r.Fields, r.Shape, r.Going, r.Trail
 	return &whole, nil
 }

@@ -21,11 +21,44 @@ type Model struct {
 	Aliases    []llm.ModelID  // other names that clients may ask for it by
 	Fallbacks  []llm.ModelID  // models that answer in its place, in this order, where none of its endpoints can
 	Remote     bool           // an endpoint of it, or of a fallback, is another engine's: bodies are passed on, not decoded at the door
+	Objectives Objectives     // what its answers should keep to, by class
+	Ladder     Ladder         // what may be made less of a request rather than refuse it
 	Hedge      time.Duration  // after which silence of an endpoint another is asked, too; 0 for never
 	Vocabulary llm.Vocabulary // its tokens; nil where they are not known
 	Created    time.Time      // told by /v1/models
 	OwnedBy    string         // likewise
 	About      About
+}
+
+// Objective is what an answer should keep to; zero is no objective.
+type Objective struct {
+	TTFT time.Duration // from arrival to the first token
+	TPOT time.Duration // mean of the tokens after it
+}
+
+// Objectives has one for each class, by its rank.
+type Objectives [llm.ClassCount]Objective
+
+// Of is a class's objective.
+func (o *Objectives) Of(c llm.Class) Objective { return o[c.Rank()] }
+
+// Ladder says how a request may be answered with less where the whole would come too late. The zero value never does.
+type Ladder struct {
+	Rungs  []Rung        // other models that answer in this one's place, best first
+	Always bool          // every request may get less; otherwise those whose client said so
+	Floor  float64       // the least quality that a rung may have
+	Dwell  time.Duration // on a rung before the next better one is tried
+	Tokens int           // max_tokens is made so small; 0 leaves it
+	Effort string        // reasoning_effort is set to it; empty leaves it
+}
+
+// Exists reports whether there is anything to make less.
+func (l *Ladder) Exists() bool { return len(l.Rungs) > 0 || l.Tokens > 0 || l.Effort != "" }
+
+// Rung is one step of a ladder.
+type Rung struct {
+	Model   llm.ModelID
+	Quality float64 // as its operator measured it, against 1 for the model itself; 0 is not known, and under every floor
 }
 
 // About is what is known of a model's file, for /v1/models, `weir models` and logs.
@@ -76,6 +109,13 @@ func (r *Registry) Set(models []Model) error {
 		for _, f := range m.Fallbacks {
 			if other, ok := s.byID[f]; !ok || other.ID == m.ID {
 				return fmt.Errorf("registry: model %q falls back to %q, which is not another model here", m.ID, f)
+			}
+		}
+	}
+	for _, m := range models {
+		for _, r := range m.Ladder.Rungs {
+			if other, ok := s.byID[r.Model]; !ok || other.ID == m.ID {
+				return fmt.Errorf("registry: model %q has %q on its ladder, which is not another model here", m.ID, r.Model)
 			}
 		}
 	}

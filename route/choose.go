@@ -24,6 +24,8 @@ type Ask struct {
 	Session   string           // what keeps a client's turns together; empty for none
 	Tried     []llm.EndpointID // not to be asked again
 	Continues fleet.Continues  // the least that the endpoint must be able to
+	// Room says which endpoints the gate has room at; nil is all. A probe of one that was ejected goes there all the same.
+	Room func(llm.EndpointID) bool
 
 	usual float64 // tokens of a prompt of late, for Table; 0 is this one's
 }

@@ -67,6 +67,20 @@ func (t *Table) probe(now time.Time, ask *Ask, endpoints []*fleet.Endpoint) int 
 	return -1
 }
 
+// Usable tells, in the order of endpoints, which of them ordinary requests are sent to now: those that are neither ejected, nor down, nor
+// resting. It appends to dst.
+func (t *Table) Usable(now time.Time, endpoints []*fleet.Endpoint, dst []bool) []bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.eject(now, endpoints)
+	for _, e := range endpoints {
+		w := t.way(e.ID())
+		f := e.Facts(now)
+		dst = append(dst, !(w.out && w.breaker.state != Closed) && resort(&f, &w.breaker, now) == ResortNone)
+	}
+	return dst
+}
+
 // toldMax is how many endpoints an error tells of: enough for a small fleet, and a line that can be read.
 const toldMax = 5
 

@@ -116,6 +116,7 @@ func (t *Table) Pick(now time.Time, ask Ask, endpoints []*fleet.Endpoint, seed u
 	s := &t.mu.scratch
 	if at := t.probe(now, &ask, endpoints); at >= 0 {
 		s.clear()
+		ask.Room = nil
 		t.consider(now, &ask, endpoints, at, true)
 		return t.take(now, &ask, endpoints, 0), nil
 	}
@@ -183,6 +184,9 @@ func (t *Table) consider(now time.Time, ask *Ask, endpoints []*fleet.Endpoint, i
 	}
 	w := t.way(e.ID())
 	w.position = i
+	if ask.Room != nil && !ask.Room(e.ID()) {
+		return
+	}
 	if w.out && w.breaker.state != Closed && (!last || ask.Continues == fleet.ContinuesNot && w.breaker.probing > 0) {
 		return
 	}
