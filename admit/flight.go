@@ -1,0 +1,106 @@
+package admit
+
+import (
+	"time"
+
+	"github.com/weir-ai/weir/llm"
+)
+
+// Move takes a request that started to another endpoint: a retry, a resume. What it holds goes along, over the other's limit if need be;
+// what it was charged stays. An empty ID leaves it nowhere for the moment, between two tries.
+func (g *Gate) Move(now time.Time, ticket Ticket, to llm.EndpointID) {
+	t := g.at(now)
+	x := g.entries[ticket]
+	if x == nil || x.at >= 0 {
+		return
+	}
+	if x.station != nil {
+		x.station.release(x)
+		g.room = true
+	}
+	if to != "" {
+		g.station(to).begin(t, x, false)
+	}
+}
+
+// Busy notes that the endpoint where a request is has refused it because it is full: its limit is what it holds besides. The request
+// stays where it is until Move, Withdraw or Done.
+func (g *Gate) Busy(now time.Time, ticket Ticket) {
+	t := g.at(now)
+	if x := g.entries[ticket]; x != nil && x.station != nil {
+		x.station.shrink(t, float64(x.station.running-1), g)
+	}
+}
+
+// First notes the first content of an answer: its prompt, of which cached tokens were not computed again, is done with. Of an answer in
+// one piece it only frees what its prompt held.
+func (g *Gate) First(now time.Time, ticket Ticket, cached int) {
+	t := g.at(now)
+	x := g.entries[ticket]
+	if x == nil || x.station == nil || x.first > 0 {
+		return
+	}
+	x.cached = min(max(cached, 0), x.Prompt)
+	x.station.begun(t, x, g)
+	g.room = true
+}
+
+// Tokens notes how long an answer is so far. What is beyond what it was charged is charged at once.
+func (g *Gate) Tokens(now time.Time, ticket Ticket, output int) {
+	t := g.at(now)
+	x := g.entries[ticket]
+	if x == nil || x.at >= 0 || output <= x.output {
+		return
+	}
+	x.output = output
+	if over := Work(float64(x.Prompt) + x.decode*float64(output)); over > x.charged {
+		x.charge(over)
+	}
+	if x.station != nil {
+		x.station.went(t, x, g)
+	}
+}
+
+// Done takes out a request that started, and settles what it was charged. Its ticket is no more.
+func (g *Gate) Done(now time.Time, ticket Ticket, end End) {
+	t := g.at(now)
+	x := g.entries[ticket]
+	if x == nil || x.at >= 0 {
+		return
+	}
+	g.end(t, x, end)
+}
+
+func (g *Gate) end(t instant, x *entry, end End) {
+	begun := x.first > 0 || end.Output > 0 || end.Fault == llm.FaultNone
+	if end.Prompt <= 0 {
+		end.Prompt = x.Prompt
+	}
+	end.Output = max(end.Output, x.output)
+	work := Work(float64(max(end.Prompt-end.Cached, 0)) + x.decode*float64(end.Output))
+	if !begun {
+		work = 0 // nothing of it was computed, as far as anybody can tell
+	}
+	x.charge(work)
+	if s := x.station; s != nil {
+		if end.Fault == llm.FaultNone {
+			p := &s.calm
+			if x.contended {
+				p = &s.busy
+			}
+			p.see(t-x.dispatched, x.work)
+		}
+		s.release(x)
+		if end.Fault == llm.FaultBusy {
+			s.shrink(t, float64(s.running), g)
+		}
+	}
+	if end.Fault == llm.FaultNone && end.Output > 0 {
+		g.outputs.see(end.Output)
+		x.queue.tenant.outputs.see(end.Output)
+	}
+	delete(g.entries, x.ticket)
+	x.queue.tenant.live--
+	g.leave(x)
+	g.room = true
+}

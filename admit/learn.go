@@ -1,0 +1,59 @@
+package admit
+
+import (
+	"math/bits"
+	"time"
+)
+
+// sizes is how many sizes of prompts times are kept for: 1, 2-3, 4-7, ... up to a million tokens and more.
+const sizes = 21
+
+func sizeOf(tokens int) int { return min(bits.Len(uint(max(tokens, 1)))-1, sizes-1) }
+
+// floor is the least time that was seen, and for how many tokens. It rises by half a percent with each sample, so that an engine that has
+// become slower is not held to what it was: twice as slow is usual after 140.
+type floor struct {
+	seconds float64
+	tokens  int
+}
+
+func (f *floor) see(seconds float64, tokens int) {
+	seconds = max(seconds, 1e-6)
+	if f.seconds == 0 || seconds <= f.seconds || seconds*float64(f.tokens) < f.seconds*float64(tokens) {
+		f.seconds, f.tokens = seconds, tokens // less, or less for each token of a larger one
+		return
+	}
+	f.seconds *= 1.005
+}
+
+// spread is a moving mean of times with their mean distance from it.
+type spread struct {
+	mean, off float64 // seconds
+	tokens    float64 // mean size
+}
+
+func (s *spread) see(seconds float64, tokens int) {
+	if s.mean == 0 {
+		s.mean, s.off, s.tokens = seconds, seconds/4, float64(tokens)
+		return
+	}
+	d := seconds - s.mean
+	s.mean += d / 8
+	s.off += (max(d, -d) - s.off) / 4
+	s.tokens += (float64(tokens) - s.tokens) / 8
+}
+
+// pace is how long requests of so much work keep one place of an endpoint: sums that forget.
+type pace struct {
+	seconds, work, samples float64
+}
+
+// paceKeep is what each sample leaves of those before: some twenty count, which average out that answers differ, and which a change of the
+// engine's speed has replaced after as many.
+const paceKeep = 0.95
+
+func (p *pace) see(took time.Duration, work Work) {
+	p.seconds = p.seconds*paceKeep + took.Seconds()
+	p.work = p.work*paceKeep + float64(work)
+	p.samples = p.samples*paceKeep + 1
+}

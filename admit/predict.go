@@ -1,0 +1,352 @@
+package admit
+
+import (
+	"math"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/weir-ai/weir/llm"
+)
+
+// What a request has to wait for is the work that starts before it, over the rate at which work starts. Before it start, of its own
+// tenant, what is earlier in line; of another tenant of its class, what is needed to lift that one's counter to where this one's will be;
+// of higher classes, all that waits, and what will come: their rate of arrival is taken from the gate's. It cannot be worse than what the
+// class's guaranteed share gives.
+
+// prediction is what is known of when a request will start.
+type prediction struct {
+	wait     time.Duration // as computed, before the factor that was learned
+	position int
+	known    bool // there is a rate to go by
+}
+
+const (
+	// factorStep moves the learned factor, which nine of ten waits shall stay below, by 4.5 % up or half a percent down. A tenth of it would
+	// need minutes to learn; ten times as much would make each wait the measure of the next.
+	factorStep = 0.05
+	// factorLeast and factorMost bound it: a prediction that is wrong by more is wrong for another reason.
+	factorLeast, factorMost = 0.7, 2.5
+	// reservePart is the most of the time that a newcomer may wait that is kept for those who were told to come back: with all of it, those
+	// who do not come would leave the endpoints idle.
+	reservePart = 0.5
+	// sweepEvery is how often those that wait are looked through for such as cannot start in time any more; within it nobody notices. More
+	// often would cost more than it saves.
+	sweepEvery = 100 * time.Millisecond
+	// sweepMost bounds those that are looked at in one call: about a millisecond.
+	sweepMost = 10_000
+	// sweepSure is the part of a predicted wait that must exceed what is left, so that one who was let in at the edge is not sent away for
+	// what is noise.
+	sweepSure = 0.8
+)
+
+// rate is the work a second that the endpoints take while something waits; 0 where nothing is known of it. It is each one's places over
+// the time that work keeps one, so that it follows a limit at once.
+func (g *Gate) rate() float64 {
+	sum, unknown, known := 0.0, 0.0, 0.0
+	for _, s := range g.stations {
+		if !s.facts.Usable {
+			continue
+		}
+		if r := s.rate(); r > 0 {
+			sum += r
+			known++
+		} else {
+			unknown++
+		}
+	}
+	if known == 0 {
+		return 0
+	}
+	return sum * (known + unknown) / known
+}
+
+// pacesLeast is how many requests must have ended that were sent while others waited before the others do not count.
+const pacesLeast = 2.5
+
+func (s *station) rate() float64 {
+	p := &s.busy
+	if p.samples < pacesLeast {
+		p = &s.calm
+	}
+	if p.samples > 0 && p.seconds > 0 {
+		return s.limit * s.fullness * p.work / p.seconds
+	}
+	if s.facts.PrefillSeconds > 0 {
+		return 1 / s.facts.PrefillSeconds // work is measured in prompt tokens
+	}
+	return 0
+}
+
+// prefill is how long a prompt takes from its start to its first token, as of late, at the endpoint that is fastest.
+func (g *Gate) prefill(prompt int) time.Duration {
+	least := math.Inf(1)
+	for _, s := range g.stations {
+		if s.facts.Usable {
+			least = min(least, s.usually(prompt))
+		}
+	}
+	if math.IsInf(least, 1) {
+		return 0
+	}
+	return time.Duration(least * float64(time.Second))
+}
+
+// usually is how long most first tokens take of a prompt of this size, in seconds.
+func (s *station) usually(prompt int) float64 {
+	i := sizeOf(prompt)
+	for d := range sizes {
+		for _, j := range [...]int{i - d, i + d} {
+			if j < 0 || j >= sizes || s.usual[j].mean == 0 {
+				continue
+			}
+			u := &s.usual[j]
+			if d == 0 || j > i {
+				return u.mean + u.off
+			}
+			return (u.mean + u.off) * float64(prompt) / u.tokens
+		}
+	}
+	return s.facts.PrefillSeconds * float64(prompt)
+}
+
+// left is the share of the rate that higher classes leave, without the shares that lower ones are guaranteed.
+func (g *Gate) left(c *class, rate float64) float64 {
+	left := 1.0
+	for i := range g.classes {
+		d := &g.classes[i]
+		switch {
+		case i < c.rank:
+			left -= d.arrivals.now(g.now) / rate
+		case i > c.rank && d.waiting.Requests > 0:
+			left -= d.config.Share
+		}
+	}
+	return max(left, c.config.Share, 0.001)
+}
+
+// predict finds when x would start, that waits or would wait.
+func (g *Gate) predict(t instant, x *entry) prediction {
+	q, c := x.queue, x.queue.class
+	own, before := q.before(x)
+	ahead, n := own, float64(before)
+	tag := q.counter + own/q.weight
+	for _, o := range c.active {
+		if o == q {
+			continue
+		}
+		if w := min(o.work, max(0, (tag-o.counter)*o.weight+g.typical/2)); w > 0 && o.counter < tag {
+			ahead += w
+			n += w / o.work * float64(len(o.waiting))
+		}
+	}
+	higher := 0.0
+	for i := range c.rank {
+		higher += float64(g.classes[i].waiting.Work)
+		n += float64(g.classes[i].waiting.Requests)
+	}
+	p := prediction{position: int(math.Round(n))}
+	rate := g.rate()
+	if rate == 0 {
+		return p
+	}
+	p.known = true
+	each := g.typical
+	if each == 0 {
+		each = float64(x.work)
+	}
+	left := g.left(c, rate)
+	if x.at < 0 && !x.returned {
+		allowed := (x.startBy - t).Seconds() * rate * left
+		ahead += min(g.returns.expected(t, c.rank, x.startBy), max(reservePart*allowed, 0))
+	}
+	p.wait = g.waitFor(c, ahead, higher, each, float64(x.work), rate, left)
+	return p
+}
+
+// waitFor is the time until x.work starts behind ahead in its class and higher above it.
+func (g *Gate) waitFor(c *class, ahead, higher, each, work, rate, left float64) time.Duration {
+	seconds := (higher + ahead + each) / (rate * left)
+	if c.rank > 0 && c.config.Share > 0 {
+		seconds = min(seconds, (max(ahead+work-c.credit, 0)/c.config.Share+each)/rate)
+	}
+	return time.Duration(min(seconds, 1e6) * float64(time.Second))
+}
+
+// before is the work, and how many they are, that stand before x in its own line.
+func (q *queue) before(x *entry) (float64, int) {
+	if n := len(q.waiting); n == 0 || x.at < 0 && x.key >= q.waiting[n-1].key {
+		return q.work, n
+	}
+	work := 0.0
+	for i, v := range q.waiting {
+		if v == x || v.key > x.key {
+			return work, i
+		}
+		work += float64(v.work)
+	}
+	return work, len(q.waiting)
+}
+
+// lateBy is how much later than it may x would start; 0 where it would start in time. Those who come when they were told to are let in by
+// what is likely, others by what is nearly sure: so there is a place for the first.
+func (g *Gate) lateBy(t instant, x *entry, p prediction) time.Duration {
+	if !p.known {
+		return 0
+	}
+	factor := g.factor
+	if x.returned {
+		factor = min(factor, 1)
+	}
+	return max(scale(p.wait, factor)-(x.startBy-t), 0)
+}
+
+// calibrate learns from a wait.
+func (g *Gate) calibrate(x *entry, actual time.Duration) {
+	if x.predicted <= 0 || x.returned {
+		return
+	}
+	up := quantileRank
+	if actual <= scale(x.predicted, g.factor) {
+		up = quantileRank - 1
+	}
+	g.factor = min(max(g.factor*math.Exp(factorStep*up), factorLeast), factorMost)
+}
+
+// Predict tells when a request would start and have its first token, were it offered now, and whether that is in time. Nothing is noted.
+func (g *Gate) Predict(now time.Time, e Entry) (start, ttft time.Duration, ok bool) {
+	t := g.at(now)
+	x := g.imagine(t, e)
+	own := g.prefill(x.Prompt)
+	if g.waiting.Requests == 0 {
+		for _, s := range g.stations {
+			if fits, _ := s.fits(t, x, g); fits {
+				return 0, own, true
+			}
+		}
+	}
+	if !g.anyUsable() {
+		return 0, 0, false
+	}
+	p := g.predict(t, x)
+	start = scale(p.wait, g.factor)
+	return start, start + own, g.lateBy(t, x, p) == 0
+}
+
+// Where tells where a request that waits stands; the zero Queue is that of one that does not.
+func (g *Gate) Where(now time.Time, ticket Ticket) llm.Queue {
+	t := g.at(now)
+	x := g.entries[ticket]
+	if x == nil || x.at < 0 {
+		return llm.Queue{}
+	}
+	p := g.predict(t, x)
+	return llm.Queue{Position: p.position, Wait: scale(p.wait, g.factor)}
+}
+
+// profile is the work of a class that starts before a tenant's counter has come to a value, for all values: each line starts to drain
+// where its counter is and is empty where all its work is charged. So it is a chain of straight pieces.
+type profile struct {
+	at    []float64 // counters, in order
+	work  []float64 // that starts before, at each
+	slope []float64 // work for one more of the counter, from there on
+	ends  []corner
+}
+
+type corner struct{ at, slope float64 }
+
+func (p *profile) fill(c *class) {
+	p.ends = p.ends[:0]
+	for _, q := range c.active {
+		p.ends = append(p.ends, corner{q.counter, q.weight}, corner{q.counter + q.work/q.weight, -q.weight})
+	}
+	slices.SortFunc(p.ends, func(a, b corner) int {
+		switch {
+		case a.at < b.at:
+			return -1
+		case a.at > b.at:
+			return 1
+		}
+		return 0
+	})
+	p.at, p.work, p.slope = p.at[:0], p.work[:0], p.slope[:0]
+	work, slope := 0.0, 0.0
+	for i, e := range p.ends {
+		if i > 0 {
+			work += slope * (e.at - p.ends[i-1].at)
+		}
+		slope += e.slope
+		p.at, p.work, p.slope = append(p.at, e.at), append(p.work, work), append(p.slope, slope)
+	}
+}
+
+func (p *profile) before(tag float64) float64 {
+	i := sort.SearchFloat64s(p.at, tag)
+	if i == 0 {
+		return 0
+	}
+	return p.work[i-1] + p.slope[i-1]*(tag-p.at[i-1])
+}
+
+// sweepAt is where the next sweep goes on.
+type sweepAt struct{ rank, line int }
+
+// sweep drops those that cannot start in time any more. Of one line at most a quarter goes at a time, and its end first: with those gone
+// the others may make it.
+func (g *Gate) sweep(t instant, out []Change) []Change {
+	if t-g.swept < sweepEvery || g.waiting.Requests == 0 {
+		return out
+	}
+	g.swept = t
+	rate := g.rate()
+	if rate == 0 {
+		return out
+	}
+	seen := 0
+	for range len(g.classes) {
+		c := &g.classes[g.cursor.rank]
+		g.profiles.fill(c)
+		higher := 0.0
+		for i := range c.rank {
+			higher += float64(g.classes[i].waiting.Work)
+		}
+		left := g.left(c, rate)
+		for ; g.cursor.line < len(c.active); g.cursor.line++ {
+			q := c.active[g.cursor.line]
+			if seen += len(q.waiting); seen > sweepMost && seen > len(q.waiting) {
+				return g.dropMissed(t, out)
+			}
+			g.findMissed(t, q, higher, rate, left)
+		}
+		g.cursor = sweepAt{rank: (g.cursor.rank + 1) % len(g.classes)}
+	}
+	return g.dropMissed(t, out)
+}
+
+// findMissed notes those of one line that are to be dropped.
+func (g *Gate) findMissed(t instant, q *queue, higher, rate, left float64) {
+	own, from := 0.0, len(g.missed)
+	for _, x := range q.waiting {
+		ahead := g.profiles.before(q.counter + own/q.weight)
+		wait := g.waitFor(q.class, ahead, higher, 0, float64(x.work), rate, left)
+		if scale(wait, sweepSure) > x.startBy-t {
+			g.missed = append(g.missed, x)
+		}
+		own += float64(x.work)
+	}
+	if n := len(g.missed) - from; n > 0 {
+		keep := max(len(q.waiting)/4, 1)
+		if n > keep {
+			g.missed = append(g.missed[:from], g.missed[len(g.missed)-keep:]...)
+		}
+	}
+}
+
+func (g *Gate) dropMissed(t instant, out []Change) []Change {
+	for i, x := range g.missed {
+		out = g.drop(t, x, llm.ReasonLate, out)
+		g.missed[i] = nil
+	}
+	g.missed = g.missed[:0]
+	return out
+}
