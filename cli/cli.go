@@ -36,6 +36,7 @@ type commands struct {
 	Eval       evalCommand       `cmd:"" help:"Measure how often a model is right on tasks with known answers."`
 	Train      trainCommand      `cmd:"" help:"Train the built-in model again, from nothing."`
 	Bench      benchCommand      `cmd:"" help:"Measure the embedded engine's speed on a model or a shape."`
+	Flood      floodCommand      `cmd:"" help:"Put load on any OpenAI-compatible server and report how it held."`
 	Check      checkCommand      `cmd:"" help:"Check a configuration and print it with every default."`
 	Key        keyCommand        `cmd:"" help:"Make API keys."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

@@ -8,12 +8,13 @@ import (
 
 	"github.com/weir-ai/weir/internal/testdata"
 	"github.com/weir-ai/weir/llm"
+	"github.com/weir-ai/weir/workload"
 )
 
 // mooncake is the project's conversation trace: 12,031 requests of an hour, 12,035 prompt tokens and 343 of an answer in the mean.
 func mooncake(t *testing.T) []Job {
 	t.Helper()
-	jobs, err := ReadMooncake(bytes.NewReader(testdata.Bytes(t, "traces/mooncake-fast25/conversation_trace.jsonl")))
+	jobs, err := workload.ReadMooncake(bytes.NewReader(testdata.Bytes(t, "traces/mooncake-fast25/conversation_trace.jsonl")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func TestMooncakeIsNearTheIdealAndBalanced(t *testing.T) {
 	t.Parallel()
 	const replicas, behind, imbalance = 16, 0.03, 1.25
 	jobs := mooncake(t)
-	room := Distinct(jobs) / 4
+	room := workload.Distinct(jobs) / 4
 	ideal := IdealHits(jobs, room)
 	speed := Large()
 	speed.Cache = room / replicas
@@ -70,13 +71,13 @@ func TestMooncakeIsNearTheIdealAndBalanced(t *testing.T) {
 func TestMooncakeAtOtherPaces(t *testing.T) {
 	t.Parallel()
 	jobs := mooncake(t)
-	room := Distinct(jobs) / 4
+	room := workload.Distinct(jobs) / 4
 	ideal := IdealHits(jobs, room)
 	speed := Large()
 	speed.Cache = room / 16
 	check := func(pace, behind, imbalance float64) {
 		t.Helper()
-		s := play(t, "weir", NewWeir(1), Faster(jobs, pace), sites(16, speed))
+		s := play(t, "weir", NewWeir(1), workload.Faster(jobs, pace), sites(16, speed))
 		if s.Hits < ideal-behind || s.Imbalance > imbalance {
 			t.Errorf("%g times as fast: hits %.3f of %.3f, imbalance %.2f", pace, s.Hits, ideal, s.Imbalance)
 		}
@@ -92,7 +93,7 @@ func TestFastAndSlowReplicasServeLikeAnOracle(t *testing.T) {
 	fleet := append(sites(4, Large()), sites(4, Large().Slower(5))...)
 	for _, rate := range []float64{1, 5, 10, 14} {
 		for seed := range uint64(2) {
-			jobs := Poisson(Flow{Jobs: 8000, Rate: rate, Prompt: 700, Output: 150, Seed: seed + 1})
+			jobs := workload.Poisson(workload.Flow{Jobs: 8000, Rate: rate, Prompt: 700, Output: 150, Seed: seed + 1})
 			t.Logf("%g a second, seed %d", rate, seed+1)
 			s := play(t, "weir", NewWeir(seed+1), jobs, fleet)
 			oracle := play(t, "oracle of TTFT", Oracle{}, jobs, fleet)
@@ -124,7 +125,7 @@ const always = time.Duration(1) << 62
 // What fails at once has nothing in flight: least connections sends it everything.
 func TestAReplicaThatFailsFastAttractsLessTraffic(t *testing.T) {
 	t.Parallel()
-	jobs := Poisson(Flow{Jobs: 4000, Rate: 20, Prompt: 700, Output: 150, Seed: 1})
+	jobs := workload.Poisson(workload.Flow{Jobs: 4000, Rate: 20, Prompt: 700, Output: 150, Seed: 1})
 	for _, c := range []struct {
 		name  string
 		share float64
@@ -185,7 +186,7 @@ func TestAFleetThatFailsIsHalfEjectedAndComesBack(t *testing.T) {
 	for i := range fleet {
 		fleet[i].Fault = fails(from, until, 1, 2*time.Millisecond, uint64(i))
 	}
-	jobs := Poisson(Flow{Jobs: 40 * 240, Rate: 40, Prompt: 300, Output: 50, Seed: 1})
+	jobs := workload.Poisson(workload.Flow{Jobs: 40 * 240, Rate: 40, Prompt: 300, Output: 50, Seed: 1})
 	weir := NewWeir(1)
 	spread := &asked{weir, map[time.Duration]map[int]bool{}}
 	w := NewWorld(spread, fleet...)
@@ -220,7 +221,7 @@ func TestRetriesDoNotMultiplyAFailure(t *testing.T) {
 		for i := range fleet {
 			fleet[i].Fault = fails(0, always, 0.5, 20*time.Millisecond, uint64(i))
 		}
-		jobs := Poisson(Flow{Jobs: int(300 * rate), Rate: rate, Prompt: 100, Output: 20, Seed: 1})
+		jobs := workload.Poisson(workload.Flow{Jobs: int(300 * rate), Rate: rate, Prompt: 100, Output: 20, Seed: 1})
 		s := play(t, "half of all fail", NewWeir(1), jobs, fleet)
 		if s.Visits > 1.2 {
 			t.Errorf("%g a second: %.3f visits a request", rate, s.Visits)

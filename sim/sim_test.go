@@ -1,14 +1,12 @@
 package sim
 
 import (
-	"bytes"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/weir-ai/weir/internal/testdata"
 	"github.com/weir-ai/weir/llm"
+	"github.com/weir-ai/weir/workload"
 )
 
 func TestClockGoesInOrder(t *testing.T) {
@@ -61,7 +59,7 @@ func TestIdealHits(t *testing.T) {
 	if got := IdealHits(jobs, 1); got != 1.0/8 {
 		t.Errorf("with room for one block %g, want 1 of 8", got)
 	}
-	if got := Distinct(jobs); got != 5 {
+	if got := workload.Distinct(jobs); got != 5 {
 		t.Errorf("%d distinct blocks, want 5", got)
 	}
 }
@@ -125,7 +123,7 @@ func TestEngineReusesPrefixes(t *testing.T) {
 // After a run nothing is left anywhere, nobody is lost, and the same seed gives the same.
 func TestWorldsEndEmptyAndRepeat(t *testing.T) {
 	t.Parallel()
-	jobs := Poisson(Flow{Jobs: 3000, Rate: 30, Prompt: 500, Output: 80, Seed: 7})
+	jobs := workload.Poisson(workload.Flow{Jobs: 3000, Rate: 30, Prompt: 500, Output: 80, Seed: 7})
 	run := func(seed uint64) (*World, []Result) {
 		fleet := sites(6, Large())
 		for i := range fleet {
@@ -151,39 +149,5 @@ func TestWorldsEndEmptyAndRepeat(t *testing.T) {
 	}
 	if _, other := run(2); slices.Equal(results, other) {
 		t.Error("another seed gave the same run")
-	}
-}
-
-func TestReadMooncake(t *testing.T) {
-	t.Parallel()
-	jobs, err := ReadMooncake(strings.NewReader(`{"timestamp": 2000, "input_length": 700, "output_length": 0, "hash_ids": [0, 5]}
-{"timestamp": 1000.5, "input_length": 3, "output_length": 9, "hash_ids": [0]}`))
-	if err != nil || len(jobs) != 2 || jobs[0].At != 1000500*time.Microsecond || jobs[1].Prompt != 700 || jobs[1].Output != 1 || !slices.Equal(jobs[1].Blocks, []uint64{0, 5}) {
-		t.Fatalf("%+v, %v", jobs, err)
-	}
-	for _, bad := range []string{"{", `{"timestamp": 1, "input_length": 0, "output_length": 1}`, "{\"timestamp\": 1, \"input_length\": 1, \"output_length\": 1}\n[]"} {
-		if _, err := ReadMooncake(strings.NewReader(bad)); err == nil || !strings.Contains(err.Error(), "line ") {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
-	if jobs := mooncake(t); len(jobs) != 12031 || Distinct(jobs) != 182790 {
-		t.Errorf("%d jobs, %d distinct blocks", len(jobs), Distinct(jobs))
-	}
-}
-
-func TestReadAzure(t *testing.T) {
-	t.Parallel()
-	jobs, err := ReadAzure(strings.NewReader("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.9951690,396,0\n"))
-	if err != nil || len(jobs) != 2 || jobs[0].At != 0 || jobs[1].At != 4314579*time.Microsecond || jobs[0].Prompt != 374 || jobs[1].Output != 1 {
-		t.Fatalf("%+v, %v", jobs, err)
-	}
-	for _, bad := range []string{"a,b,c\nyesterday,1,1\n", "a,b,c\n2023-11-16 18:15:46.6805900,x,1\n", "a,b,c\n2023-11-16 18:15:46.6805900,1,x\n"} {
-		if _, err := ReadAzure(strings.NewReader(bad)); err == nil || !strings.Contains(err.Error(), "line 2") {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
-	jobs, err = ReadAzure(bytes.NewReader(testdata.Bytes(t, "traces/azure-2023/AzureLLMInferenceTrace_conv.csv")))
-	if err != nil || len(jobs) < 19000 || jobs[len(jobs)-1].At < 50*time.Minute {
-		t.Errorf("%d jobs, %v", len(jobs), err)
 	}
 }
