@@ -86,8 +86,8 @@ func (c *class) tail(n *tenant) *entry {
 	}
 	var last *entry
 	latest := 0.0
-	for _, q := range c.active {
-		v, tag := q.tail()
+	for i := range c.active {
+		v, tag := c.active[i].queue.tail()
 		if v != nil && (last == nil || tag > latest || tag == latest && v.ticket > last.ticket) {
 			last, latest = v, tag
 		}
@@ -110,9 +110,8 @@ func (q *queue) tail() (*entry, float64) {
 
 // refuse makes the verdict for x, which does not wait any more, or never did.
 func (g *Gate) refuse(t instant, x *entry, why llm.Reason, after time.Duration, p prediction) Verdict {
-	c := x.queue.class
-	c.wanted = t
-	v := Verdict{Reason: why, Wait: scale(p.wait, g.factor), RetryAfter: g.book(t, x, after)}
+	x.queue.want(t)
+	v := Verdict{Reason: why, Wait: p.wait, RetryAfter: g.book(t, x, after)}
 	g.leave(x)
 	return v
 }

@@ -22,12 +22,14 @@ import (
 type class struct {
 	rank     int
 	config   ClassConfig
-	active   []*queue // heap by counter: those with something waiting, but for those passed over in the drain under way
-	last     *queue   // whose line ended last
+	active   []line  // heap by counter: those with something waiting, but for those passed over in the drain under way
+	weights  float64 // of active
+	last     *queue  // whose line ended last
 	waiting  usage
 	held     usage   // of waiting, what cannot be displaced
 	credit   float64 // work that it is owed of its share
 	wanted   instant // when one of it could not start at once
+	contend  meter   // weights of the tenants to whom that happened of late
 	arrivals meter   // work a second that was let in
 	book     ledger
 }
@@ -53,8 +55,15 @@ type queue struct {
 	waiting []*entry
 	work    float64 // of waiting
 	at      int     // in class.active; -1 where nothing waits, or while passed over
-	rate    meter   // work a second that started
+	wanted  instant // when one of it could not start at once
 	book    ledger
+}
+
+// line is a queue in the heap, with what predictions look at: a thousand of them lie side by side.
+type line struct {
+	counter, work, weight float64
+	length                int
+	queue                 *queue
 }
 
 // queue finds a tenant's line, and makes it. A line that is empty is lifted: what its tenant did not use is no credit.
@@ -70,9 +79,12 @@ func (g *Gate) queue(id llm.TenantID, rank int, weight float64) *queue {
 		q = &queue{tenant: n, class: &g.classes[rank], at: -1}
 		n.queues[rank] = q
 	}
-	q.weight = weight
 	if len(q.waiting) == 0 {
 		q.counter = max(q.counter, q.class.level())
+	}
+	if q.weight != weight {
+		q.weight = weight
+		q.class.fix(q)
 	}
 	return q
 }
@@ -105,9 +117,23 @@ func (g *Gate) push(t instant, x *entry) {
 	}
 	if len(q.waiting) == 1 {
 		c.push(q)
+	} else {
+		c.fix(q)
 	}
-	c.wanted = t
+	q.want(t)
 	g.deadline.push(x)
+}
+
+// want notes that a request could not start at once. Each time counts for the time since the last, so that the sum is of tenants and not of
+// requests.
+func (q *queue) want(t instant) {
+	q.class.contend.add(t, q.weight*min(t-q.wanted, meterTime).Seconds())
+	q.wanted, q.class.wanted = t, t
+}
+
+// contending is the weight of all tenants that want to start something, q's with it.
+func (c *class) contending(t instant, q *queue) float64 {
+	return max(c.weights, c.contend.now(t), q.weight)
 }
 
 // pull takes x out of all that waits.
@@ -160,7 +186,7 @@ func (g *Gate) owe(c *class, work Work) {
 		}
 		most := 2 * g.typical // a burst of what could not be used for long is no share
 		if len(d.active) > 0 {
-			most = max(most, float64(d.active[0].waiting[0].work))
+			most = max(most, float64(d.active[0].queue.waiting[0].work))
 		}
 		d.credit = min(d.credit+d.config.Share*float64(work), max(most, float64(work)))
 	}
@@ -174,7 +200,7 @@ func (g *Gate) next() *queue {
 		if len(c.active) == 0 {
 			continue
 		}
-		q := c.active[0]
+		q := c.active[0].queue
 		if first == nil {
 			first = q
 		} else if c.credit >= float64(q.waiting[0].work) {
@@ -201,24 +227,25 @@ func (g *Gate) unblock() {
 }
 
 func (c *class) less(i, j int) bool {
-	a, b := c.active[i], c.active[j]
+	a, b := &c.active[i], &c.active[j]
 	if a.counter != b.counter {
 		return a.counter < b.counter
 	}
-	if x, y := a.waiting[0], b.waiting[0]; x.arrived != y.arrived {
+	if x, y := a.queue.waiting[0], b.queue.waiting[0]; x.arrived != y.arrived {
 		return x.arrived < y.arrived
 	}
-	return a.tenant.number < b.tenant.number
+	return a.queue.tenant.number < b.queue.tenant.number
 }
 
 func (c *class) swap(i, j int) {
 	c.active[i], c.active[j] = c.active[j], c.active[i]
-	c.active[i].at, c.active[j].at = i, j
+	c.active[i].queue.at, c.active[j].queue.at = i, j
 }
 
 func (c *class) push(q *queue) {
 	q.at = len(c.active)
-	c.active = append(c.active, q)
+	c.active = append(c.active, q.line())
+	c.weights += q.weight
 	c.up(q.at)
 }
 
@@ -228,8 +255,11 @@ func (c *class) remove(q *queue) {
 	}
 	i, last := q.at, len(c.active)-1
 	c.swap(i, last)
-	c.active[last] = nil
-	c.active = c.active[:last]
+	c.weights -= c.active[last].weight
+	c.active[last] = line{}
+	if c.active = c.active[:last]; last == 0 {
+		c.weights = 0 // sums of fractions leave crumbs
+	}
 	q.at = -1
 	if i < last {
 		c.down(i)
@@ -237,9 +267,13 @@ func (c *class) remove(q *queue) {
 	}
 }
 
-// fix puts q in its place after its counter or its first changed.
+func (q *queue) line() line { return line{q.counter, q.work, q.weight, len(q.waiting), q} }
+
+// fix puts q in its place after anything of it changed.
 func (c *class) fix(q *queue) {
 	if q.at >= 0 {
+		c.weights += q.weight - c.active[q.at].weight
+		c.active[q.at] = q.line()
 		c.down(q.at)
 		c.up(q.at)
 	}

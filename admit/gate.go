@@ -46,7 +46,7 @@ type Gate struct {
 	weighed  instant  // when it was last moved
 	outputs  quantile
 	typical  float64 // mean work of what is dispatched
-	factor   float64 // how much longer than predicted nearly all wait
+	factor   float64 // how careful to be with predicted waits
 	returns  returns
 }
 
@@ -70,7 +70,7 @@ const (
 func New(c Config) *Gate {
 	g := &Gate{
 		config: c.WithDefaults(), entries: map[Ticket]*entry{}, tenants: map[llm.TenantID]*tenant{}, known: map[llm.EndpointID]*station{},
-		weight: weightPrior, outputs: quantile(outputPrior), factor: 1,
+		weight: weightPrior, outputs: quantile(outputPrior), factor: factorPrior,
 	}
 	for i := range g.classes {
 		g.classes[i] = class{rank: i, config: g.config.Classes[i]}
@@ -130,6 +130,7 @@ func (g *Gate) await(t instant, x *entry, idle bool) (Ticket, Verdict) {
 		return 0, g.refuse(t, x, llm.ReasonStart, p.wait, p)
 	}
 	if late := g.lateBy(t, x, p); late > 0 && !idle {
+		g.factor = max(g.factor*factorDown, factorLeast)
 		return 0, g.refuse(t, x, llm.ReasonLate, late, p)
 	}
 	if !g.makeRoom(t, x) {
@@ -137,7 +138,7 @@ func (g *Gate) await(t instant, x *entry, idle bool) (Ticket, Verdict) {
 	}
 	g.admit(t, x)
 	g.push(t, x)
-	return x.ticket, Verdict{Waiting: true, Wait: scale(p.wait, g.factor), Position: p.position}
+	return x.ticket, Verdict{Waiting: true, Wait: p.wait, Position: p.position}
 }
 
 // make builds what the gate keeps of a request.
@@ -220,7 +221,6 @@ func (g *Gate) begin(t instant, x *entry, s *station) {
 	q.counter += float64(x.work) / q.weight
 	q.class.fix(q)
 	x.charged = x.work
-	q.rate.add(t, float64(x.work))
 	g.owe(q.class, x.work)
 	g.typical = mix(g.typical, float64(x.work), 0.05)
 	s.begin(t, x, g.waiting.Requests > 0)
@@ -247,6 +247,9 @@ func (g *Gate) Step(now time.Time, place Place, out []Change) []Change {
 // drop takes out one that waits, and says so.
 func (g *Gate) drop(t instant, x *entry, why llm.Reason, out []Change) []Change {
 	p := prediction{wait: max(x.predicted, t-x.arrived)}
+	if why != llm.ReasonDisplaced {
+		g.factor = min(g.factor*factorUp, factorMost)
+	}
 	g.pull(x)
 	delete(g.entries, x.ticket)
 	x.queue.tenant.live--
@@ -283,7 +286,6 @@ func (g *Gate) drain(t instant, place Place, out []Change) []Change {
 			continue
 		}
 		g.pull(x)
-		g.calibrate(x, t-x.arrived)
 		g.begin(t, x, g.station(id))
 		out = append(out, Change{Ticket: x.ticket, Owner: x.Owner, Verdict: Verdict{Started: true, Endpoint: id, Wait: t - x.arrived}})
 	}

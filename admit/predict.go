@@ -16,25 +16,31 @@ import (
 
 // prediction is what is known of when a request will start.
 type prediction struct {
-	wait     time.Duration // as computed, before the factor that was learned
+	wait     time.Duration // the mean
+	likely   time.Duration // most waits are no longer
 	position int
 	known    bool // there is a rate to go by
 }
 
 const (
-	// factorStep moves the learned factor, which nine of ten waits shall stay below, by 4.5 % up or half a percent down. A tenth of it would
-	// need minutes to learn; ten times as much would make each wait the measure of the next.
-	factorStep = 0.05
-	// factorLeast and factorMost bound it: a prediction that is wrong by more is wrong for another reason.
-	factorLeast, factorMost = 0.7, 2.5
+	// factorUp and factorDown move the factor by which likely waits are multiplied before a request is let wait: up with each that is sent
+	// away after it has waited, down with each that is refused at once. They balance where one in 120 is of the first kind: hardly any
+	// client waits to be refused, and there is a line for endpoints to take from.
+	factorUp   = 1.10
+	factorDown = 0.9992
+	// factorPrior is careful, and factorLeast and factorMost bound it: what is wrong by more is wrong for another reason.
+	factorPrior             = 1.2
+	factorLeast, factorMost = 0.5, 3
+	// returnFactor is that factor at most for those who come when they were told to: the wait that is likelier than not.
+	returnFactor = 0.8
 	// reservePart is the most of the time that a newcomer may wait that is kept for those who were told to come back: with all of it, those
 	// who do not come would leave the endpoints idle.
 	reservePart = 0.5
 	// sweepEvery is how often those that wait are looked through for such as cannot start in time any more; within it nobody notices. More
 	// often would cost more than it saves.
-	sweepEvery = 100 * time.Millisecond
-	// sweepMost bounds those that are looked at in one call: about a millisecond.
-	sweepMost = 10_000
+	sweepEvery = 50 * time.Millisecond
+	// sweepMost bounds those that are looked at in one call, about a tenth of a millisecond; more are looked at in turn.
+	sweepMost = 2_000
 	// sweepSure is the part of a predicted wait that must exceed what is left, so that one who was let in at the edge is not sent away for
 	// what is noise.
 	sweepSure = 0.8
@@ -131,14 +137,14 @@ func (g *Gate) predict(t instant, x *entry) prediction {
 	own, before := q.before(x)
 	ahead, n := own, float64(before)
 	tag := q.counter + own/q.weight
-	for _, o := range c.active {
-		if o == q {
+	for i := range c.active {
+		o := &c.active[i]
+		if o.counter >= tag || o.queue == q {
 			continue
 		}
-		if w := min(o.work, max(0, (tag-o.counter)*o.weight+g.typical/2)); w > 0 && o.counter < tag {
-			ahead += w
-			n += w / o.work * float64(len(o.waiting))
-		}
+		w := min(o.work, (tag-o.counter)*o.weight+g.typical/2)
+		ahead += w
+		n += w / o.work * float64(o.length)
 	}
 	higher := 0.0
 	for i := range c.rank {
@@ -161,6 +167,9 @@ func (g *Gate) predict(t instant, x *entry) prediction {
 		ahead += min(g.returns.expected(t, c.rank, x.startBy), max(reservePart*allowed, 0))
 	}
 	p.wait = g.waitFor(c, ahead, higher, each, float64(x.work), rate, left)
+	// Ends that come at random are as many as their mean, give or take its square root.
+	one := each / (rate * left)
+	p.likely = p.wait + time.Duration(math.Sqrt(min(p.wait.Seconds(), 1e6)*min(one, 1e6))*float64(time.Second))
 	return p
 }
 
@@ -194,23 +203,11 @@ func (g *Gate) lateBy(t instant, x *entry, p prediction) time.Duration {
 	if !p.known {
 		return 0
 	}
-	factor := g.factor
+	wait := scale(p.likely, g.factor)
 	if x.returned {
-		factor = min(factor, 1)
+		wait = min(wait, scale(p.wait, returnFactor))
 	}
-	return max(scale(p.wait, factor)-(x.startBy-t), 0)
-}
-
-// calibrate learns from a wait.
-func (g *Gate) calibrate(x *entry, actual time.Duration) {
-	if x.predicted <= 0 || x.returned {
-		return
-	}
-	up := quantileRank
-	if actual <= scale(x.predicted, g.factor) {
-		up = quantileRank - 1
-	}
-	g.factor = min(max(g.factor*math.Exp(factorStep*up), factorLeast), factorMost)
+	return max(wait-(x.startBy-t), 0)
 }
 
 // Predict tells when a request would start and have its first token, were it offered now, and whether that is in time. Nothing is noted.
@@ -229,7 +226,7 @@ func (g *Gate) Predict(now time.Time, e Entry) (start, ttft time.Duration, ok bo
 		return 0, 0, false
 	}
 	p := g.predict(t, x)
-	start = scale(p.wait, g.factor)
+	start = p.wait
 	return start, start + own, g.lateBy(t, x, p) == 0
 }
 
@@ -241,7 +238,7 @@ func (g *Gate) Where(now time.Time, ticket Ticket) llm.Queue {
 		return llm.Queue{}
 	}
 	p := g.predict(t, x)
-	return llm.Queue{Position: p.position, Wait: scale(p.wait, g.factor)}
+	return llm.Queue{Position: p.position, Wait: p.wait}
 }
 
 // profile is the work of a class that starts before a tenant's counter has come to a value, for all values: each line starts to drain
@@ -257,7 +254,8 @@ type corner struct{ at, slope float64 }
 
 func (p *profile) fill(c *class) {
 	p.ends = p.ends[:0]
-	for _, q := range c.active {
+	for i := range c.active {
+		q := &c.active[i]
 		p.ends = append(p.ends, corner{q.counter, q.weight}, corner{q.counter + q.work/q.weight, -q.weight})
 	}
 	slices.SortFunc(p.ends, func(a, b corner) int {
@@ -312,7 +310,7 @@ func (g *Gate) sweep(t instant, out []Change) []Change {
 		}
 		left := g.left(c, rate)
 		for ; g.cursor.line < len(c.active); g.cursor.line++ {
-			q := c.active[g.cursor.line]
+			q := c.active[g.cursor.line].queue
 			if seen += len(q.waiting); seen > sweepMost && seen > len(q.waiting) {
 				return g.dropMissed(t, out)
 			}

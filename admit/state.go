@@ -15,7 +15,7 @@ type State struct {
 	Running   int
 	Rate      float64     // work a second that starts while something waits; 0 where nothing is known
 	Weight    float64     // an output token's cost in prompt tokens
-	Factor    float64     // how many times the computed wait nearly all waits stay below
+	Factor    float64     // how careful the gate has learned to be: what likely waits are multiplied with before one is let wait
 	Returns   float64     // share of those who are told when to come back that do
 	Known     int         // tenants that are remembered
 	Tenants   []TenantUse // those with the most work waiting or running, most first
@@ -57,7 +57,7 @@ func (g *Gate) State(now time.Time) State {
 		s.Classes[i].Waiting = Bounds(c.waiting)
 		if c.waiting.Requests > 0 {
 			x := g.imagine(t, Entry{Class: llm.Classes()[i]})
-			s.Classes[i].Wait = scale(g.predict(t, x).wait, g.factor)
+			s.Classes[i].Wait = g.predict(t, x).wait
 		}
 	}
 	for _, e := range g.stations {

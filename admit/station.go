@@ -46,6 +46,9 @@ type station struct {
 	changed  instant // when limit changed last
 	shrunk   instant // when it was last lowered; -1 before
 	hold     instant // no step up before
+	settled  float64 // what it was lowered to last
+	lates    int     // first tokens running that came late
+	lined    bool    // it was lowered last because of those
 	reported instant // when it last said something of its line
 	queued   int     // times running that it said there is one
 
@@ -73,13 +76,18 @@ const (
 	// latePart is the part of the objective by which a first token may come later than twice what is expected: about what waits inside the
 	// engine when its limit is found. Half of it is less than one step of slow engines.
 	latePart = 0.1
-	// holdPart is the part of the objective that a lowered limit is held for before it is tried higher: a limit that came back with its
-	// endpoint is found within two objectives, and one request in a second or so finds out.
+	// latesMost is how many first tokens running must come late before the limit is lowered.
+	latesMost = 2
+	// growthMost is the part of the limit that one step up adds at most: a wrong one puts as many into the engine's line.
+	growthMost = 0.25
+	// holdPart is the part of the objective that a lowered limit is held for before it is tried higher, and twice that once it was found to
+	// be the same again: a limit that came back with its endpoint is found within two objectives, and one request in two seconds finds out.
 	holdPart = 0.5
 	// slowerPart is how much a limit shrinks by when tokens come too slowly: three steps halve it nearly.
 	slowerPart = 0.85
-	// tpotSamples is how many times between tokens are seen before they count.
-	tpotSamples = 8
+	// tpotSamples is how many times between tokens are seen of each answer before they count: some thirty tokens, so that a few long
+	// prompts between them are not taken for too many answers.
+	tpotSamples = 4
 	// markTokens is how many tokens one sample is over: engines send several at once.
 	markTokens = 8
 	// reportFresh is the age beyond which what an endpoint says counts as unknown, and reportsQueued how often running it must report a
@@ -122,7 +130,7 @@ func (g *Gate) Endpoints(now time.Time, list []Endpoint) {
 // meet makes a station of which nothing is known.
 func (g *Gate) meet(id llm.EndpointID) *station {
 	n := float64(g.config.Sequences)
-	s := &station{facts: Endpoint{ID: id, Waiting: -1, Age: -1}, limit: n, ceiling: math.Inf(1), growth: max(n/2, 1), shrunk: -1, fullness: 1}
+	s := &station{facts: Endpoint{ID: id, Waiting: -1, Age: -1}, limit: n, ceiling: math.Inf(1), growth: 1, shrunk: -1, fullness: 1}
 	g.known[id] = s
 	return s
 }
@@ -337,12 +345,25 @@ func (s *station) begun(t instant, x *entry, g *Gate) {
 	s.usual[sizeOf(x.Prompt)].see(took.Seconds(), x.Prompt)
 	switch {
 	case late && x.dispatched >= s.shrunk:
-		s.shrink(t, max(float64(s.decoding), s.limit/2), g)
-	case late || x.dispatched < s.changed || t < s.hold || s.queued > 0 || !x.full && s.running < int(s.limit):
-	case s.tpots >= tpotSamples && s.tpot > 0.9*g.config.tpot().Seconds() && g.config.tpot() > 0:
+		// One may have been behind something that nobody sees from here; two in a row stood in line.
+		if s.lates++; s.lates >= latesMost {
+			s.shrink(t, max(float64(s.decoding), s.limit/2), g)
+			s.lined = true
+		}
+		return
+	case late:
+		return
+	}
+	s.lates = 0
+	if n := float64(s.decoding); s.lined && n > s.limit {
+		s.limit = min(n, s.ceiling) // more run together than was thought to
+	}
+	switch {
+	case !x.full || x.dispatched < s.changed || t < s.hold || s.queued > 0:
+	case s.tpots >= tpotSamples*s.running && s.tpot > 0.9*g.config.tpot().Seconds() && g.config.tpot() > 0:
 	case s.limit < s.ceiling:
 		s.limit = min(s.limit+s.growth, s.ceiling)
-		s.growth = min(2*s.growth, max(s.limit/2, 1))
+		s.growth = min(2*s.growth, max(s.limit*growthMost, 1))
 		s.changed, s.tpots = t, 0
 	}
 }
@@ -353,9 +374,12 @@ func (s *station) shrink(t instant, to float64, g *Gate) {
 	if objective == 0 {
 		objective = defaultTTFT
 	}
-	s.limit = min(s.limit, max(to, 1))
-	s.growth = 1
-	s.changed, s.shrunk, s.hold, s.tpots = t, t, t+scale(objective, holdPart), 0
+	hold := scale(objective, holdPart)
+	if to = min(s.limit, max(to, 1)); to == s.settled {
+		hold *= 2
+	}
+	s.limit, s.settled, s.growth, s.lates, s.lined = to, to, 1, 0, false
+	s.changed, s.shrunk, s.hold, s.tpots = t, t, t+hold, 0
 }
 
 // went notes how far x's answer is, and lowers the limit where tokens come too slowly for it.
@@ -373,13 +397,11 @@ func (s *station) went(t instant, x *entry, g *Gate) {
 	}
 	sample := (t - x.marked).Seconds() / float64(n)
 	x.marked, x.mark = max(t, 1), x.output
-	if s.tpots == 0 {
-		s.tpot = 0
-	}
-	s.tpot = mix(s.tpot, sample, 0.1)
+	most := tpotSamples * max(s.running, 1) // all answers go through the same steps: only several rounds of samples say something
 	s.tpots++
+	s.tpot += (sample - s.tpot) / float64(min(s.tpots, most))
 	objective := g.config.tpot().Seconds()
-	if objective == 0 || s.tpots < tpotSamples || s.tpot <= objective || t < s.hold {
+	if objective == 0 || s.tpots < most || s.tpot <= objective || t < s.hold {
 		return
 	}
 	if d := s.facts.DecodeSeconds; d != nil && d(1) > objective {

@@ -22,6 +22,7 @@ type speed struct {
 
 var (
 	large  = speed{prefill: 1.0 / 4000, step: 0.030, answer: 0.0004, chunk: 2048, slots: 64}
+	middle = speed{prefill: 1.0 / 2000, step: 0.010, answer: 0.002, chunk: 256, slots: 8}
 	little = speed{prefill: 1.0 / 800, step: 0.025, answer: 0.006, chunk: 256, slots: 8}
 )
 
@@ -269,7 +270,7 @@ func (e *engine) step() {
 	tokens := 0
 	var first []*job
 	for _, j := range e.waiting {
-		if room == 0 || chunk == tokens {
+		if room <= 0 || chunk == tokens {
 			break
 		}
 		room--
