@@ -21,8 +21,8 @@ type Fairness struct {
 // fairRequestsMin is how many requests a tenant must have made to count for WorstShare: the share of two or three requests is luck.
 const fairRequestsMin = 20
 
-// fairness looks at the ticks of the schedule.
-func fairness(tenants []*account, weight func(string) float64, ticks int) Fairness {
+// fairness looks at the ticks of the schedule; tick is in seconds.
+func fairness(tenants []*account, weight func(string) float64, ticks int, tick float64) Fairness {
 	f := Fairness{Tenants: len(tenants), Gap: make([]float64, ticks)}
 	var service []float64
 	pressed := 0 // ticks in which anybody was backlogged
@@ -49,22 +49,22 @@ func fairness(tenants []*account, weight func(string) float64, ticks int) Fairne
 	}
 	for i, a := range tenants {
 		for _, b := range tenants[i+1:] {
-			f.gap(a, b, weight(a.name), weight(b.name))
+			f.gap(a, b, tick/weight(a.name), tick/weight(b.name))
 		}
 	}
 	return f
 }
 
 // gap follows the difference of two tenants' services through the stretches in which both are backlogged. The paper's bound holds for
-// every part of a stretch, so the largest gap is the range of the running difference.
-func (f *Fairness) gap(a, b *account, wa, wb float64) {
+// every part of a stretch, so the largest gap is the range of the running difference. ofA and ofB are what a rate counts in a tick.
+func (f *Fairness) gap(a, b *account, ofA, ofB float64) {
 	difference, low, high := 0.0, 0.0, 0.0
 	for k := range min(len(f.Gap), len(a.serve.rows), len(b.serve.rows)) {
 		if !a.serve.backlogged[k] || !b.serve.backlogged[k] {
 			difference, low, high = 0, 0, 0
 			continue
 		}
-		difference += a.serve.rows[k]/wa - b.serve.rows[k]/wb
+		difference += a.serve.rows[k]*ofA - b.serve.rows[k]*ofB
 		low, high = min(low, difference), max(high, difference)
 		f.Gap[k] = max(f.Gap[k], math.Abs(difference))
 		if high-low > f.GapMax {
@@ -85,21 +85,45 @@ func jain(values []float64) float64 {
 	return sum * sum / (float64(len(values)) * squares)
 }
 
-// fairShares gives each tenant's service over what max-min fairness would have given it of the same total: nobody gets more than it
-// asks for, and what that leaves is divided among the others by weight. 1 is fair.
-func fairShares(served, wanted, weights []float64) []float64 {
-	total := 0.0
-	for _, s := range served {
-		total += s
+// fairWindow is over how long shares are compared, in ticks: shorter, and one long answer is a window; longer, and what a tenant asked
+// for in a burst counts as if it could have been served when nobody asked.
+const fairWindow = 10
+
+// fairShares gives each tenant's service over what max-min fairness would have given it of the same total, window by window: nobody gets
+// more than it asks for, and what that leaves is divided among the others by weight. 1 is fair. ratio is the tokens of answers over their
+// max_tokens, by which what was not served is counted. tick is in seconds.
+func fairShares(tenants []*account, weight func(string) float64, ticks int, tick, ratio float64) []float64 {
+	n := len(tenants)
+	served, wanted, weights := make([]float64, n), make([]float64, n), make([]float64, n)
+	got, due := make([]float64, n), make([]float64, n)
+	for i, t := range tenants {
+		weights[i] = weight(t.name)
 	}
-	fair := waterFill(wanted, weights, total)
-	out := make([]float64, len(served))
-	for i := range out {
-		if out[i] = 1; fair[i] > 0 {
-			out[i] = served[i] / fair[i]
+	for from := 0; from < ticks; from += fairWindow {
+		total := 0.0
+		for i, t := range tenants {
+			w := &t.serve
+			served[i], wanted[i] = 0, 0
+			for k := from; k < min(from+fairWindow, ticks, len(w.rows)); k++ {
+				served[i] += w.rows[k] * tick
+				wanted[i] += promptWeight*w.missedPrompts[k] + outputWeight*ratio*w.missedOutputs[k]
+			}
+			wanted[i] += served[i]
+			total += served[i]
+		}
+		for i, fair := range waterFill(wanted, weights, total) {
+			got[i] += served[i]
+			due[i] += fair
 		}
 	}
-	return out
+	for i := range got {
+		if due[i] > 0 {
+			got[i] /= due[i]
+		} else {
+			got[i] = 1
+		}
+	}
+	return got
 }
 
 // waterFill divides total by weights, with no more than wanted for each.

@@ -35,7 +35,6 @@ type account struct {
 	outcomes         [outcomeCount]int64
 
 	promptTokens, outputTokens, askedOutput int64 // of those that were served; askedOutput as their max_tokens was
-	unservedPrompt, unservedOutput          int64 // of those that were not, as they were asked for
 
 	goodInWindow, outputInWindow, goodOutputInWindow int64
 
@@ -54,8 +53,12 @@ type service struct {
 	waiting    int          // requests without content
 	waitingMin int          // in this tick
 	pressed    bool         // a request was refused in this tick for want of capacity
-	rows       []float64    // weighted tokens a second
+	rows       []float64    // weighted tokens a second, by tick
 	backlogged []bool
+
+	missedPrompt, missedOutput int64     // tokens of this tick that were asked for and in the end not served
+	missedPrompts              []float64 // tokens, by tick
+	missedOutputs              []float64
 }
 
 // row counts a tick that is not over.
@@ -151,7 +154,6 @@ func (r *recorder) begin(a *attempt, now time.Time) {
 	r.openMax = max(r.openMax, r.open)
 	a.class = of(r.classes, &r.classRow, a.r.Class, classesMax)
 	a.tenant = of(r.tenants, &r.order, a.r.Tenant, tenantsMax)
-	a.counted = !a.due.Before(r.start.Add(r.o.Warmup))
 	a.waiting = true
 	a.tenant.serve.waiting++
 	if !a.counted {
@@ -227,6 +229,10 @@ func (r *recorder) end(a *attempt, now time.Time) {
 	if a.answer.pieces > 0 {
 		a.tenant.serve.heard.Add(int64(a.tokens() - a.answer.pieces)) // a piece may hold several tokens
 	}
+	if a.answer.pieces == 0 && !a.comesBack {
+		a.tenant.serve.missedPrompt += int64(a.r.Prompt)
+		a.tenant.serve.missedOutput += int64(a.r.Output)
+	}
 	inWindow := !now.Before(r.start.Add(r.o.Warmup)) && now.Before(r.start.Add(r.o.For))
 	for _, c := range []*account{r.all, a.class, a.tenant} {
 		c.end(a, inWindow, now)
@@ -292,14 +298,10 @@ func (c *account) end(a *attempt, inWindow bool, now time.Time) {
 		return
 	}
 	c.outcomes[a.outcome]++
-	switch {
-	case a.answer.pieces > 0:
+	if a.answer.pieces > 0 {
 		c.promptTokens += int64(a.r.Prompt)
 		c.outputTokens += tokens
 		c.askedOutput += int64(a.r.Output)
-	case !a.comesBack:
-		c.unservedPrompt += int64(a.r.Prompt)
-		c.unservedOutput += int64(a.r.Output)
 	}
 	if tokens > 1 {
 		c.tpot.add(tpot)

@@ -165,20 +165,21 @@ func (s *sender) tenants(out *Report, seconds float64) {
 		return
 	}
 	weight := func(name string) float64 { return cmp.Or(s.o.Weights[name], 1) }
-	shares := sharesOf(order, weight)
 	drawn := order[:min(len(order), tenantRowsMax)]
-	f := fairness(drawn, weight, min(out.Series.Window, len(out.Series.All)))
-	f.WorstShare = -1
-	for i, t := range order {
-		if t.offered >= fairRequestsMin && (f.WorstShare < 0 || shares[i] < f.WorstShare) {
+	ticks := min(out.Series.Window, len(out.Series.All))
+	shares := fairShares(drawn, weight, ticks, out.Series.Tick, answered(order))
+	f := fairness(drawn, weight, ticks, out.Series.Tick)
+	for i, t := range drawn {
+		if t.offered >= fairRequestsMin && (f.Worst == "" || shares[i] < f.WorstShare) {
 			f.WorstShare, f.Worst = shares[i], t.name
 		}
 	}
-	f.WorstShare = max(0, f.WorstShare)
 	out.Fairness = &f
 	for i, t := range order {
 		a := t.told(seconds)
-		a.FairShare = shares[i]
+		if i < len(drawn) {
+			a.FairShare = shares[i]
+		}
 		out.Tenants = append(out.Tenants, a)
 	}
 	slices.SortStableFunc(out.Tenants, func(a, b Account) int { return cmp.Compare(b.Offered, a.Offered) })
@@ -197,25 +198,17 @@ func (s *sender) tenants(out *Report, seconds float64) {
 	}
 }
 
-// sharesOf gives the tenants' fair shares. What was not served counts as wanted with the length that it would have had: as asked for,
-// times what answers came to of what they had been asked for.
-func sharesOf(tenants []*account, weight func(string) float64) []float64 {
+// answered is the tokens of answers over the max_tokens that they were asked for; 1 where there was none.
+func answered(tenants []*account) float64 {
 	var asked, came float64
 	for _, t := range tenants {
 		asked += float64(t.askedOutput)
 		came += float64(t.outputTokens)
 	}
-	ratio := 1.0
-	if asked > 0 {
-		ratio = came / asked
+	if asked == 0 {
+		return 1
 	}
-	served, wanted, weights := make([]float64, len(tenants)), make([]float64, len(tenants)), make([]float64, len(tenants))
-	for i, t := range tenants {
-		served[i] = float64(promptWeight*t.promptTokens + outputWeight*t.outputTokens)
-		wanted[i] = served[i] + float64(promptWeight*t.unservedPrompt) + outputWeight*ratio*float64(t.unservedOutput)
-		weights[i] = weight(t.name)
-	}
-	return fairShares(served, wanted, weights)
+	return came / asked
 }
 
 // merge adds another account's counts and times.

@@ -63,7 +63,8 @@ func (r *recorder) forget() {
 	r.close()
 	r.all.rows, r.openRows = nil, nil
 	for _, c := range append(r.order, r.classRow...) {
-		c.rows, c.serve.rows, c.serve.backlogged = nil, nil, nil
+		w := &c.serve
+		c.rows, w.rows, w.backlogged, w.missedPrompts, w.missedOutputs = nil, nil, nil, nil, nil
 	}
 	for _, e := range append(r.refusals.order, r.failures.order...) {
 		e.rows = nil
@@ -144,4 +145,7 @@ func (w *service) close(n int, seconds float64) {
 	w.rows = append(padded(w.rows, n), given/seconds)
 	w.backlogged = append(padded(w.backlogged, n), w.pressed || w.waitingMin > 0)
 	w.pressed, w.waitingMin = false, w.waiting
+	w.missedPrompts = append(padded(w.missedPrompts, n), float64(w.missedPrompt))
+	w.missedOutputs = append(padded(w.missedOutputs, n), float64(w.missedOutput))
+	w.missedPrompt, w.missedOutput = 0, 0
 }

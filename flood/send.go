@@ -96,10 +96,11 @@ func sleepUntil(ctx context.Context, at time.Time) bool {
 
 // client is one client of the workload: one request, and where it obeys, its returns.
 func (s *sender) client(ctx context.Context, r *workload.Request, n uint64, due time.Time) {
+	counted := r.At >= s.o.Warmup
 	obeys := float64(mix(n^mix(s.o.Seed+1))>>11)/(1<<53) < s.o.Obey
 	last := s.rec.start.Add(s.o.For + s.o.Timeout)
 	for k := 0; ; k++ {
-		a := &attempt{r: r, n: n, due: due, returns: k, obeys: obeys, objective: s.o.objective(r.Class)}
+		a := &attempt{r: r, n: n, due: due, returns: k, obeys: obeys, counted: counted, objective: s.o.objective(r.Class)}
 		s.rec.begin(a, time.Now())
 		s.try(ctx, a)
 		again := due
@@ -142,7 +143,7 @@ type attempt struct {
 	comesBack bool
 
 	class, tenant *account
-	counted       bool // it is due after the warm-up
+	counted       bool // its first try is due after the warm-up
 	waiting       bool // no content yet
 	outcome       outcome
 	label         string // of a refusal or failure
@@ -168,13 +169,19 @@ func (s *sender) try(ctx context.Context, a *attempt) {
 	case err == nil:
 	case ctx.Err() != nil:
 		a.outcome = unfinished
-	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
+	case timedOut(err):
 		a.outcome, a.label = failed, "timeout"
 	case a.head.status == 200:
 		a.outcome, a.label = failed, "cut stream"
 	default:
 		a.outcome, a.label = failed, failureOf(err)
 	}
+}
+
+// timedOut reports whether the request's own time was over, while it was dialled, sent or answered.
+func timedOut(err error) bool {
+	e := net.Error(nil)
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &e) && e.Timeout()
 }
 
 // failureOf names what kept a request from an answer, without the ports that would make each one different.
@@ -202,12 +209,7 @@ var requestBuffers = sync.Pool{New: func() any { return new([]byte) }}
 // and another connection may be tried.
 func (s *sender) once(ctx context.Context, a *attempt, fresh bool) (stale bool, err error) {
 	deadline := a.due.Add(s.o.Timeout)
-	dialing, stop := ctx, context.CancelFunc(func() {})
-	if fresh {
-		dialing, stop = context.WithDeadline(ctx, deadline)
-	}
-	defer stop()
-	c, err := s.t.pool.get(dialing, fresh)
+	c, err := s.t.pool.get(ctx, fresh, deadline)
 	if err != nil {
 		return false, err
 	}

@@ -196,11 +196,12 @@ func (t *target) tokensOf(ctx context.Context, o *Options, n int) (int, error) {
 
 // exchange sends one request and reads its answer whole.
 func (t *target) exchange(ctx context.Context, line, key string, text []byte) (head, []byte, error) {
-	c, err := t.pool.get(ctx, true)
+	c, err := t.pool.get(ctx, true, time.Now().Add(dialTimeout))
 	if err != nil {
 		return head{}, nil, fmt.Errorf("flood: the server cannot be reached: %w", err)
 	}
 	defer c.Close()
+	_ = c.SetDeadline(time.Time{})
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
 	b := t.appendHead(nil, line, key, nil, len(text))
 	if _, err := c.Write(append(b, text...)); err != nil {
