@@ -260,7 +260,7 @@ func (s *sender) generator(lasted time.Duration) Generator {
 		g.CoresUsed = g.CPUSeconds / lasted.Seconds()
 	}
 	if lag := s.rec.lag.quantile(0.99); lag > lagBad {
-		g.Warnings = append(g.Warnings, fmt.Sprintf("the generator is the bottleneck: it sent %.0f ms after the schedule at p99; give it a machine of its own, or offer less", ms(lag)))
+		g.Warnings = append(g.Warnings, fmt.Sprintf("the generator is the bottleneck: it sent %.0f ms after the schedule at p99, because this machine is busy; give it cores of its own, or offer less", ms(lag)))
 	}
 	if g.CoresUsed > cpuBad*float64(g.Cores) {
 		g.Warnings = append(g.Warnings, fmt.Sprintf("the generator is the bottleneck: it used %.1f of %d cores", g.CoresUsed, g.Cores))
