@@ -1,0 +1,380 @@
+package valkey
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-ai/weir/llm"
+	"github.com/weir-ai/weir/tenant"
+)
+
+// replica is one Counters. While its server is away it counts at a second server, under a prefix of its own for each time: real
+// counters that conform, and whose levels a test can read.
+type replica struct {
+	*Counters
+	t   *testing.T
+	log *logged
+}
+
+// logged is what was logged.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) lines() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Split(strings.TrimSpace(l.text.String()), "\n")
+}
+
+var places atomic.Int64
+
+func newReplica(t *testing.T, server, own *server, r prometheus.Registerer) *replica {
+	t.Helper()
+	log := &logged{}
+	k, err := Open(Config{Addresses: []string{server.address()}}, Options{
+		Local: func() tenant.Counters {
+			return openShared(t, Config{Addresses: []string{own.address()}, Prefix: fmt.Sprint("own-", places.Add(1)), Timeout: restTimeout})
+		},
+		Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: r,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = k.Close() })
+	return &replica{Counters: k, t: t, log: log}
+}
+
+// draw is one of 10 tokens of a day's budget of 100.
+func draw(lease uint64, amount int64) *tenant.Draw {
+	return &tenant.Draw{
+		Tenant: "acme", Lease: tenant.Lease{Replica: "r", Number: lease}, Now: time.Now(), Limits: tenant.Limits{Requests: 60, Tokens: 1000},
+		Tokens: 10, Spends: []tenant.Spend{{Name: tenant.TallyTokensDay, Period: "2026-11-27", Amount: amount, Limit: 100}},
+	}
+}
+
+func (r *replica) take(d *tenant.Draw, want llm.Reason) tenant.Grant {
+	r.t.Helper()
+	g, err := r.Take(r.t.Context(), d)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if g.Refused != want {
+		r.t.Fatalf("refused by %q, not %q: %+v", g.Refused, want, g)
+	}
+	return g
+}
+
+func (r *replica) spent() int64 {
+	r.t.Helper()
+	rows, err := r.Tallies(r.t.Context(), []llm.TenantID{"acme"})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, row := range rows {
+		if row.Name == tenant.TallyTokensDay {
+			return row.Value
+		}
+	}
+	return 0
+}
+
+// back looks for the server until it is there.
+func (r *replica) back() {
+	r.t.Helper()
+	for until := time.Now().Add(20 * time.Second); !r.Shared(); r.look() {
+		if time.Now().After(until) {
+			r.t.Fatalf("the server is not found again: %s", strings.Join(r.log.lines(), "\n"))
+		}
+	}
+}
+
+// TestServerDies kills the server in the middle: limits hold in each replica from the levels that it saw, and what was spent alone is
+// told when the server is back, with nothing in it.
+func TestServerDies(t *testing.T) {
+	t.Parallel()
+	server, own := startServer(t), startServer(t)
+	registry := prometheus.NewRegistry()
+	one, two := newReplica(t, server, own, registry), newReplica(t, server, own, nil)
+	one.take(draw(1, 40), "")
+	if g := two.take(draw(2, 20), ""); g.Spent[0] != 60 {
+		t.Fatalf("two replicas have spent %v, not 60", g.Spent)
+	}
+	if got := gauge(t, registry, "weir_limits_shared"); got != 1 {
+		t.Errorf("weir_limits_shared %v", got)
+	}
+	if a, b := one.spent(), two.spent(); a != 60 || b != 60 {
+		t.Fatalf("two replicas see %d and %d spent", a, b)
+	}
+
+	server.kill()
+	one.take(draw(3, 41), llm.ReasonTokenBudget)
+	if one.Shared() || gauge(t, registry, "weir_limits_shared") != 0 {
+		t.Error("the server is dead, and limits are told to be shared")
+	}
+	if g := one.take(draw(4, 15), ""); g.Spent[0] != 75 || g.Requests < 2*tenant.Ticks {
+		t.Errorf("alone: %+v; 60 were spent before, and two requests", g)
+	}
+	two.take(draw(5, 5), "")
+	remote := tenant.Change{Tenant: "acme", Lease: draw(1, 0).Lease, End: true}
+	here := tenant.Change{Tenant: "acme", Lease: draw(4, 0).Lease, End: true, Spends: []tenant.Spend{{Name: tenant.TallyTokensDay, Period: "2026-11-27", Amount: -5}}}
+	if err := one.Adjust(t.Context(), []tenant.Change{here, remote}); !errors.Is(err, ErrAway) {
+		t.Errorf("a change at a dead server: %v", err)
+	}
+	if got := one.spent(); got != 75 {
+		t.Errorf("a list of changes that failed changed something: %d spent", got)
+	}
+	for range 2 { // the second finds no lease
+		if err := one.Adjust(t.Context(), []tenant.Change{here}); err != nil && !errors.Is(err, ErrAway) {
+			t.Error(err)
+		}
+	}
+	if got := one.spent(); got != 70 {
+		t.Errorf("%d spent after a settlement, not 70", got)
+	}
+
+	server.start()
+	one.back()
+	two.back()
+	if got := one.spent(); got != 60+10+5 {
+		t.Errorf("%d spent in all, not 75", got)
+	}
+	if a, b := one.spent(), two.spent(); a != b {
+		t.Errorf("two replicas see %d and %d spent", a, b)
+	}
+	if gauge(t, registry, "weir_limits_shared") != 1 {
+		t.Error("the server is back, and limits are told not to be shared")
+	}
+}
+
+func gauge(t *testing.T, r *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue() + f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
+// TestServerKeepsItsLevels: a server that was only out of reach is told what was spent meanwhile, once.
+func TestServerKeepsItsLevels(t *testing.T) {
+	t.Parallel()
+	server, own := startServer(t), startServer(t)
+	one := newReplica(t, server, own, nil)
+	one.take(draw(1, 40), "")
+	one.leave(errors.New("a wire was cut"))
+	one.take(draw(2, 30), "")
+	one.take(draw(3, 31), llm.ReasonTokenBudget)
+	one.back()
+	if got := one.spent(); got != 70 {
+		t.Errorf("%d spent, not 70", got)
+	}
+	// What began alone is settled alone, and told.
+	if err := one.Adjust(t.Context(), []tenant.Change{{
+		Tenant: "acme", Lease: draw(2, 0).Lease, End: true, Spends: []tenant.Spend{{Name: tenant.TallyTokensDay, Period: "2026-11-27", Amount: -10}},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	one.look()
+	if got := one.spent(); got != 60 {
+		t.Errorf("%d spent, not 60", got)
+	}
+	// A second time alone begins with what is known now, and not with what was known before the first.
+	one.leave(errors.New("a wire was cut again"))
+	one.take(draw(4, 41), llm.ReasonTokenBudget)
+	one.take(draw(5, 40), "")
+}
+
+// TestServerHangs: a server that does not answer costs a request Config.Timeout once, and what it does later with the calls that were
+// given up is undone.
+func TestServerHangs(t *testing.T) {
+	t.Parallel()
+	server, own := startServer(t), startServer(t)
+	registry := prometheus.NewRegistry()
+	one := newReplica(t, server, own, registry)
+	one.take(draw(1, 10), "")
+	direct := openShared(t, Config{Addresses: []string{server.address()}})
+	if err := direct.c.Do(t.Context(), direct.c.B().ClientPause().Timeout(600).All().Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for n := range uint64(20) {
+		wg.Go(func() { one.take(draw(100+n, 1), "") })
+	}
+	wg.Wait()
+	if one.Shared() {
+		t.Error("the server hangs, and limits are told to be shared")
+	}
+	if got := gauge(t, registry, "weir_limits_shared_failures_total"); got < 1 || got > 20 {
+		t.Errorf("%v failures", got)
+	}
+	one.back()
+	if got := one.spent(); got != 30 {
+		t.Errorf("%d spent, not the 10 before and the 20 alone", got)
+	}
+	rows, err := direct.Tallies(t.Context(), []llm.TenantID{"acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		if r.Name == tenant.TallyRunning && r.Value != 1 {
+			t.Errorf("%d leases at the server; the calls that were given up still hold theirs", r.Value)
+		}
+	}
+}
+
+// TestClientLeaves: a request whose client leaves in the middle is no fault of the server.
+func TestClientLeaves(t *testing.T) {
+	t.Parallel()
+	server, own := startServer(t), startServer(t)
+	one := newReplica(t, server, own, nil)
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := one.Take(ctx, draw(1, 10)); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if !one.Shared() {
+		t.Error("limits are not shared any more, because a client left")
+	}
+}
+
+// TestLogIsQuiet: a thousand requests that find the server dead are told once.
+func TestLogIsQuiet(t *testing.T) {
+	t.Parallel()
+	server, own := startServer(t), startServer(t)
+	one := newReplica(t, server, own, nil)
+	server.kill()
+	began := time.Now()
+	var wg sync.WaitGroup
+	for n := range uint64(1000) {
+		wg.Go(func() {
+			_, _ = one.Take(context.Background(), draw(n, 0))
+			if n%50 == 0 {
+				one.look()
+			}
+		})
+	}
+	wg.Wait()
+	lines := one.log.lines()
+	if most := 1 + int(time.Since(began)/time.Second); len(lines) > most || !strings.Contains(lines[0], "each replica alone") {
+		t.Errorf("%d lines, at most %d are due:\n%s", len(lines), most, strings.Join(lines, "\n"))
+	}
+}
+
+// TestStartsWithoutServer: a replica that starts while the server is away serves, and shares once it is there, with the kept levels.
+func TestStartsWithoutServer(t *testing.T) {
+	t.Parallel()
+	server, own := startServer(t), startServer(t)
+	server.kill()
+	one := newReplica(t, server, own, nil)
+	if one.Shared() {
+		t.Fatal("shared with a dead server")
+	}
+	if err := one.Load(t.Context(), []tenant.Tally{{Tenant: "acme", Name: tenant.TallyTokensDay, Period: "2026-11-27", Value: 95, At: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	one.take(draw(1, 6), llm.ReasonTokenBudget)
+	one.take(draw(2, 3), "")
+	server.start()
+	one.back()
+	if got := one.spent(); got != 98 {
+		t.Errorf("%d spent, not 98", got)
+	}
+}
+
+// TestClocksDoNotMatter: replicas whose clocks are a day apart share one minute.
+func TestClocksDoNotMatter(t *testing.T) {
+	t.Parallel()
+	server, own := startServer(t), startServer(t)
+	replicas := []*replica{newReplica(t, server, own, nil), newReplica(t, server, own, nil)}
+	began := time.Now()
+	granted := int64(0)
+	for n := range uint64(200) {
+		d := draw(n, 0)
+		d.Limits.Requests = 50
+		d.Now = d.Now.Add([]time.Duration{-24 * time.Hour, 24 * time.Hour}[n%2])
+		g, err := replicas[n%2].Take(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g.Refused == "" {
+			granted++
+		}
+	}
+	if most := 50 + (time.Since(began).Microseconds()*50)/tenant.Ticks; granted < 50 || granted > most {
+		t.Errorf("%d granted, not 50 to %d", granted, most)
+	}
+}
+
+func TestUndoIsBounded(t *testing.T) {
+	t.Parallel()
+	k := &Counters{}
+	for n := range uint64(undoMax + 1) {
+		k.regret(draw(n, 1))
+	}
+	if len(k.mu.undo) != undoMax {
+		t.Errorf("%d calls to undo", len(k.mu.undo))
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
+	ok := func() Config { return Config{Addresses: []string{"127.0.0.1:6379"}} }
+	row := func(change func(*Config), want string) {
+		t.Helper()
+		c := ok()
+		change(&c)
+		bad := strings.Join(c.Validate(), "\n")
+		if (want == "") != (bad == "") || !strings.Contains(bad, want) {
+			t.Errorf("%+v: %q, wanted %q", c, bad, want)
+		}
+		if want == "" {
+			return
+		}
+		if _, err := Open(c, Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("opened: %v", err)
+		}
+	}
+	row(func(c *Config) { c.Addresses = nil }, "name the server as host:port")
+	row(func(c *Config) { c.Addresses = append(c.Addresses, "valkey") }, `address "valkey" is not host:port`)
+	row(func(c *Config) { c.CA = "ca.pem" }, "need tls")
+	row(func(c *Config) { c.TLS, c.Cert = true, "c.pem" }, "cert and key go together")
+	row(func(c *Config) { c.Username = "weir" }, "has no password")
+	row(func(c *Config) { c.Prefix = "a{b}" }, "prefix")
+	row(func(c *Config) { c.Prefix = strings.Repeat("p", prefixMax+1) }, "prefix")
+	row(func(c *Config) { c.Timeout = -1 }, "timeout")
+	row(func(c *Config) { c.Timeout = 10*time.Second + 1 }, "timeout")
+	row(func(c *Config) { c.TLS, c.CA = true, "" }, "")
+	c := ok()
+	c.TLS, c.CA = true, "missing.pem"
+	if _, err := Open(c, Options{}); err == nil || !strings.Contains(err.Error(), "missing.pem") {
+		t.Errorf("a missing file: %v", err)
+	}
+	c.Prefix, c.Timeout = strings.Repeat("p", prefixMax), 10*time.Second
+	if bad := c.Validate(); bad != nil {
+		t.Errorf("at the bounds: %v", bad)
+	}
+}
