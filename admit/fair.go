@@ -30,7 +30,10 @@ type class struct {
 	credit   float64 // work that it is owed of its share
 	wanted   instant // when one of it could not start at once
 	contend  meter   // weights of the tenants to whom that happened of late
-	arrivals meter   // work a second that was let in
+	arrivals meter   // work a second that was let in, of late
+	often    meter   // the same, for longer
+	offered  meter   // work a second that came, of late
+	factor   float64 // how careful to be with predicted waits
 	book     ledger
 }
 
@@ -127,7 +130,7 @@ func (g *Gate) push(t instant, x *entry) {
 // want notes that a request could not start at once. Each time counts for the time since the last, so that the sum is of tenants and not of
 // requests.
 func (q *queue) want(t instant) {
-	q.class.contend.add(t, q.weight*min(t-q.wanted, meterTime).Seconds())
+	q.class.contend.add(t, q.weight*min(t-q.wanted, contendTime).Seconds())
 	q.wanted, q.class.wanted = t, t
 }
 
@@ -175,12 +178,16 @@ func (q *queue) cut(x *entry) {
 // it would be too late, it comes back again and again; ten seconds are several returns, and then it is gone.
 const wantedFor = 10 * time.Second
 
+func (c *class) wants(t instant) bool {
+	return c.waiting.Requests > 0 || c.wanted > 0 && t-c.wanted <= wantedFor
+}
+
 // owe notes work that starts in class c: lower ones that want to start are owed their shares of it.
 func (g *Gate) owe(c *class, work Work) {
 	c.credit = max(c.credit-float64(work), 0)
 	for i := c.rank + 1; i < len(g.classes); i++ {
 		d := &g.classes[i]
-		if d.config.Share == 0 || d.waiting.Requests == 0 && (d.wanted == 0 || g.now-d.wanted > wantedFor) {
+		if d.config.Share == 0 || !d.wants(g.now) {
 			d.credit = 0
 			continue
 		}
@@ -399,17 +406,24 @@ func (q quantile) expect(most int) int {
 	return n
 }
 
-// meter measures work a second as a mean that forgets.
+// meter measures something a second as a mean that forgets.
 type meter struct {
+	time time.Duration // how long it remembers
 	rate float64
 	at   instant
 }
 
-// meterTime is how long a meter remembers: a few objectives, so that a class's share of the capacity is more than its last burst.
-const meterTime = 5 * time.Second
+const (
+	// recently and lately are how long what comes in a class is remembered for those below it: a few objectives, which follow a burst, and a
+	// good part of what may wait where there is no objective, which burst after burst is a load.
+	recently = 5 * time.Second
+	lately   = 30 * time.Second
+	// contendTime is how long a tenant counts as one of those who want something.
+	contendTime = 10 * time.Second
+)
 
-func (m *meter) add(t instant, work float64) {
-	m.rate = m.now(t) + work/meterTime.Seconds()
+func (m *meter) add(t instant, n float64) {
+	m.rate = m.now(t) + n/m.time.Seconds()
 	m.at = t
 }
 
@@ -417,5 +431,5 @@ func (m *meter) now(t instant) float64 {
 	if m.rate == 0 {
 		return 0
 	}
-	return m.rate * math.Exp(-(t-m.at).Seconds()/meterTime.Seconds())
+	return m.rate * math.Exp(-(t-m.at).Seconds()/m.time.Seconds())
 }

@@ -46,7 +46,6 @@ type Gate struct {
 	weighed  instant  // when it was last moved
 	outputs  quantile
 	typical  float64 // mean work of what is dispatched
-	factor   float64 // how careful to be with predicted waits
 	returns  returns
 }
 
@@ -70,10 +69,10 @@ const (
 func New(c Config) *Gate {
 	g := &Gate{
 		config: c.WithDefaults(), entries: map[Ticket]*entry{}, tenants: map[llm.TenantID]*tenant{}, known: map[llm.EndpointID]*station{},
-		weight: weightPrior, outputs: quantile(outputPrior), factor: factorPrior,
+		weight: weightPrior, outputs: quantile(outputPrior),
 	}
 	for i := range g.classes {
-		g.classes[i] = class{rank: i, config: g.config.Classes[i]}
+		g.classes[i] = class{rank: i, config: g.config.Classes[i], factor: factorPrior, arrivals: meter{time: recently}, often: meter{time: lately}, offered: meter{time: recently}, contend: meter{time: contendTime}}
 	}
 	g.returns = returns{booked: map[uint64]uint16{}, come: comePrior, seed: c.Seed}
 	return g
@@ -96,6 +95,7 @@ func (g *Gate) Offer(now time.Time, e Entry, place Place) (Ticket, Verdict) {
 	g.returns.turn(t)
 	x := g.make(t, e)
 	x.returned = g.returns.take(t, x)
+	x.queue.class.offered.add(t, float64(x.work))
 	if g.waiting.Requests > 0 && g.anyRoom(t) {
 		g.pending = g.drain(t, place, g.pending)
 	}
@@ -130,7 +130,7 @@ func (g *Gate) await(t instant, x *entry, idle bool) (Ticket, Verdict) {
 		return 0, g.refuse(t, x, llm.ReasonStart, p.wait, p)
 	}
 	if late := g.lateBy(t, x, p); late > 0 && !idle {
-		g.factor = max(g.factor*factorDown, factorLeast)
+		x.queue.class.factor = max(x.queue.class.factor*factorDown, factorLeast)
 		return 0, g.refuse(t, x, llm.ReasonLate, late, p)
 	}
 	if !g.makeRoom(t, x) {
@@ -196,7 +196,9 @@ func (g *Gate) admit(t instant, x *entry) {
 	x.ticket = g.tickets
 	g.entries[x.ticket] = x
 	x.queue.tenant.live++
-	x.queue.class.arrivals.add(t, float64(x.work))
+	c := x.queue.class
+	c.arrivals.add(t, float64(x.work))
+	c.often.add(t, float64(x.work))
 }
 
 // place asks the router, and notes whether what stands in the way is prompts that are yet to be computed.
@@ -248,7 +250,7 @@ func (g *Gate) Step(now time.Time, place Place, out []Change) []Change {
 func (g *Gate) drop(t instant, x *entry, why llm.Reason, out []Change) []Change {
 	p := prediction{wait: max(x.predicted, t-x.arrived)}
 	if why != llm.ReasonDisplaced {
-		g.factor = min(g.factor*factorUp, factorMost)
+		x.queue.class.factor = min(x.queue.class.factor*factorUp, factorMost)
 	}
 	g.pull(x)
 	delete(g.entries, x.ticket)

@@ -19,6 +19,7 @@ type prediction struct {
 	wait     time.Duration // the mean
 	likely   time.Duration // most waits are no longer
 	position int
+	first    bool // nothing starts before it
 	known    bool // there is a rate to go by
 }
 
@@ -31,6 +32,8 @@ const (
 	// factorPrior is careful, and factorLeast and factorMost bound it: what is wrong by more is wrong for another reason.
 	factorPrior             = 1.2
 	factorLeast, factorMost = 0.5, 3
+	// fills is how many times what a class can have must be offered for it to be taken, however careful the gate is.
+	fills = 1.5
 	// returnFactor is that factor at most for those who come when they were told to: the wait that is likelier than not.
 	returnFactor = 0.8
 	// reservePart is the most of the time that a newcomer may wait that is kept for those who were told to come back: with all of it, those
@@ -116,15 +119,20 @@ func (s *station) usually(prompt int) float64 {
 	return s.facts.PrefillSeconds * float64(prompt)
 }
 
-// left is the share of the rate that higher classes leave, without the shares that lower ones are guaranteed.
-func (g *Gate) left(c *class, rate float64) float64 {
+// left is the share of the rate that higher classes leave, without the shares that lower ones are guaranteed. Of what comes there lately
+// and for longer it goes by the more, or, where it has to be sure that c gets no more, by the less.
+func (g *Gate) left(c *class, rate float64, sure bool) float64 {
 	left := 1.0
 	for i := range g.classes {
 		d := &g.classes[i]
 		switch {
 		case i < c.rank:
-			left -= d.arrivals.now(g.now) / rate
-		case i > c.rank && d.waiting.Requests > 0:
+			few, many := d.arrivals.now(g.now), d.often.now(g.now)
+			if few > many != sure {
+				few, many = many, few
+			}
+			left -= many / rate
+		case i > c.rank && d.wants(g.now):
 			left -= d.config.Share
 		}
 	}
@@ -151,7 +159,7 @@ func (g *Gate) predict(t instant, x *entry) prediction {
 		higher += float64(g.classes[i].waiting.Work)
 		n += float64(g.classes[i].waiting.Requests)
 	}
-	p := prediction{position: int(math.Round(n))}
+	p := prediction{position: int(math.Round(n)), first: ahead+higher == 0}
 	rate := g.rate()
 	if rate == 0 {
 		return p
@@ -161,7 +169,7 @@ func (g *Gate) predict(t instant, x *entry) prediction {
 	if each == 0 {
 		each = float64(x.work)
 	}
-	left := g.left(c, rate)
+	left := g.left(c, rate, false)
 	if x.at < 0 && !x.returned {
 		allowed := (x.startBy - t).Seconds() * rate * left
 		ahead += min(g.returns.expected(t, c.rank, x.startBy), max(reservePart*allowed, 0))
@@ -203,11 +211,34 @@ func (g *Gate) lateBy(t instant, x *entry, p prediction) time.Duration {
 	if !p.known {
 		return 0
 	}
-	wait := scale(p.likely, g.factor)
+	if p.first && g.lower(x.queue.class) {
+		return 0 // it has the next place: refused, it would leave that to what matters less
+	}
+	wait := scale(p.likely, x.queue.class.factor)
 	if x.returned {
 		wait = min(wait, scale(p.wait, returnFactor))
 	}
+	if g.yields(x.queue.class) {
+		wait = min(wait, p.wait) // the same, if less surely
+	}
 	return max(wait-(x.startBy-t), 0)
+}
+
+// yields reports whether those of class c that are refused leave their places to a lower class: it wants them, and c's own demand does not
+// fill what it can have.
+func (g *Gate) yields(c *class) bool {
+	rate := g.rate()
+	return g.lower(c) && c.offered.now(g.now) < fills*rate*g.left(c, rate, false)
+}
+
+// lower reports whether a lower class wants what c leaves.
+func (g *Gate) lower(c *class) bool {
+	for i := c.rank + 1; i < len(g.classes); i++ {
+		if g.classes[i].wants(g.now) {
+			return true
+		}
+	}
+	return false
 }
 
 // Predict tells when a request would start and have its first token, were it offered now, and whether that is in time. Nothing is noted.
@@ -308,7 +339,7 @@ func (g *Gate) sweep(t instant, out []Change) []Change {
 		for i := range c.rank {
 			higher += float64(g.classes[i].waiting.Work)
 		}
-		left := g.left(c, rate)
+		left := g.left(c, rate, true)
 		for ; g.cursor.line < len(c.active); g.cursor.line++ {
 			q := c.active[g.cursor.line].queue
 			if seen += len(q.waiting); seen > sweepMost && seen > len(q.waiting) {

@@ -69,7 +69,7 @@ func (g *Gate) book(t instant, x *entry, after time.Duration) time.Duration {
 	q, c, r := x.queue, x.queue.class, &g.returns
 	d := max(after, retryLeast)
 	if rate := g.rate(); rate > 0 {
-		mine := rate * g.left(c, rate) * bookPart
+		mine := rate * g.left(c, rate, false) * bookPart
 		d = max(d, c.book.ahead(t, mine/r.come))
 		mine *= q.weight / max(c.contending(t, q), q.weight)
 		behind := (q.counter - c.level()) * q.weight / mine // seconds until the others have had as much

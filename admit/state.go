@@ -15,7 +15,6 @@ type State struct {
 	Running   int
 	Rate      float64     // work a second that starts while something waits; 0 where nothing is known
 	Weight    float64     // an output token's cost in prompt tokens
-	Factor    float64     // how careful the gate has learned to be: what likely waits are multiplied with before one is let wait
 	Returns   float64     // share of those who are told when to come back that do
 	Known     int         // tenants that are remembered
 	Tenants   []TenantUse // those with the most work waiting or running, most first
@@ -25,6 +24,7 @@ type State struct {
 type ClassState struct {
 	Waiting Bounds
 	Wait    time.Duration // predicted for one more of usual size, of a tenant that has nothing waiting
+	Factor  float64       // how careful the gate has learned to be: what likely waits are multiplied with before one is let wait
 }
 
 // EndpointState is what one endpoint holds.
@@ -51,10 +51,10 @@ const stateTenants = 20
 // State tells what there is at now.
 func (g *Gate) State(now time.Time) State {
 	t := g.at(now)
-	s := State{Waiting: Bounds(g.waiting), Rate: g.rate(), Weight: g.weight, Factor: g.factor, Returns: g.returns.come, Known: len(g.tenants)}
+	s := State{Waiting: Bounds(g.waiting), Rate: g.rate(), Weight: g.weight, Returns: g.returns.come, Known: len(g.tenants)}
 	for i := range g.classes {
 		c := &g.classes[i]
-		s.Classes[i].Waiting = Bounds(c.waiting)
+		s.Classes[i].Waiting, s.Classes[i].Factor = Bounds(c.waiting), c.factor
 		if c.waiting.Requests > 0 {
 			x := g.imagine(t, Entry{Class: llm.Classes()[i]})
 			s.Classes[i].Wait = g.predict(t, x).wait

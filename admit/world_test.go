@@ -59,6 +59,7 @@ type job struct {
 	started        bool
 	refused        llm.Reason
 	pieces         bool
+	owner          llm.TenantID // whose it is, where the gate is not told
 }
 
 type event struct {
