@@ -175,8 +175,10 @@ func (c floodCommand) options() (o flood.Options, err error) {
 		}
 		o.Weights[name] = w
 	}
-	o.Requests, o.For, err = c.requests()
-	return o, err
+	if o.Requests, o.For, err = c.requests(); err != nil {
+		return o, err
+	}
+	return o, o.Validate()
 }
 
 // commandLine writes the command as it was typed, without the keys.

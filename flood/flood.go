@@ -84,6 +84,12 @@ func defaultObjectives() map[string]Objective {
 	return map[string]Objective{"": {TTFT: 2 * time.Second, TPOT: 200 * time.Millisecond}, "batch": {}}
 }
 
+// Validate finds every fault of the options.
+func (o Options) Validate() error {
+	_, err := o.checked()
+	return err
+}
+
 // checked fills in defaults and finds every fault.
 func (o Options) checked() (Options, error) {
 	o.ClassHeader = cmp.Or(o.ClassHeader, "X-Weir-Class")

@@ -100,10 +100,11 @@ type calibration struct {
 	told string // how, for the report
 }
 
-// The two prompts that are sent to learn a server's tokens, in words. Their difference is free of what the server puts around each.
+// The two prompts that are sent to learn a server's tokens, in words. Their difference is free of what the server puts around each. A
+// longer one would tell the tokens of a word to less than the 3 % that this does, and be too long for the smallest models.
 const (
-	wordsFew      = 50
-	wordsMany     = 250
+	wordsFew      = 30
+	wordsMany     = 150
 	answerMax     = 1 << 20 // bytes of an answer that is read whole
 	learnFor      = time.Minute
 	learnTries    = 5
