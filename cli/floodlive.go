@@ -64,9 +64,9 @@ func (l *floodLive) done() {
 }
 
 func (l *floodLive) lines(s flood.Snapshot) []string {
-	out := []string{floodBar(s), fmt.Sprintf("  %-12s %9s %9s %9s %9s %9s %9s  %-17s %s", "a second", "offered", "admitted", "good", "late", "refused", "failed", "TTFT p50 / p99", "TPOT p50 / p99")}
+	out := []string{floodBar(s), fmt.Sprintf("  %-11s %7s %8s %7s %7s %7s %7s  %-17s %s", "a second", "offered", "admitted", "good", "late", "refused", "failed", "TTFT p50 / p99", "TPOT p50 / p99")}
 	row := func(name string, r flood.Row) string {
-		return fmt.Sprintf("  %-12.12s %9s %9s %9s %9s %9s %9s  %-17s %s", name, perSecond(r.Offered), perSecond(r.Admitted), perSecond(r.Good), perSecond(r.Late), perSecond(r.Refused), perSecond(r.Failed),
+		return fmt.Sprintf("  %-11.11s %7s %8s %7s %7s %7s %7s  %-17s %s", name, perSecond(r.Offered), perSecond(r.Admitted), perSecond(r.Good), perSecond(r.Late), perSecond(r.Refused), perSecond(r.Failed),
 			millis(r.TTFTP50)+" / "+millis(r.TTFTP99), millis(r.TPOTP50)+" / "+millis(r.TPOTP99))
 	}
 	out = append(out, row("all", s.Now))
@@ -75,7 +75,7 @@ func (l *floodLive) lines(s flood.Snapshot) []string {
 			out = append(out, row(c.Name, c.Row))
 		}
 	}
-	total := fmt.Sprintf("  in all       %d offered, %d good, %d late, %d refused, %d failed; %d open; sent %s late at p99",
+	total := fmt.Sprintf("  in all: %d offered, %d good, %d late, %d refused, %d failed; %d open; sent after %s",
 		s.Offered, s.Good, s.Late, s.Refused, s.Failed, s.Open, millis(float64(s.Lag.Microseconds())/1000))
 	return append(out, total)
 }
