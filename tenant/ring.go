@@ -52,26 +52,24 @@ func newRing(keys []Key) (*ring, error) {
 // nobody is what unknown ids are compared with, so that they take as long as known ones. No text has this hash, as far as anybody knows.
 var nobody = entry{}
 
-// find gives the key whose hash plain has.
-func (r *ring) find(plain string) (*Key, bool) {
+// find gives the place of the key whose hash plain has.
+func (r *ring) find(plain string) (int, bool) {
 	if plain == "" || len(plain) > plainMax {
-		return nil, false
+		return 0, false
 	}
 	var buf [plainMax]byte
 	sum := sha256.Sum256(buf[:copy(buf[:], plain)])
-	e := &nobody
+	e, at := &nobody, -1
 	if id, ok := idIn(plain); ok {
-		if at, known := r.byID[id]; known {
-			e = &r.keys[at]
+		if i, known := r.byID[id]; known {
+			e, at = &r.keys[i], i
 		}
 	}
-	if subtle.ConstantTimeCompare(e.sum[:], sum[:]) == 1 && e != &nobody {
-		return &e.key, true
+	if subtle.ConstantTimeCompare(e.sum[:], sum[:]) == 1 && at >= 0 {
+		return at, true
 	}
-	if at, known := r.bySum[sum]; known {
-		return &r.keys[at].key, true
-	}
-	return nil, false
+	at, known := r.bySum[sum]
+	return at, known
 }
 
 // idIn reads the id out of a key of NewKey's form.

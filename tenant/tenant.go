@@ -166,9 +166,9 @@ func (t Tenant) Validate() []string {
 
 // validID keeps tenants' names short and printable: they stand in headers, logs and rows.
 func validID(id llm.TenantID) error {
-	odd := strings.ContainsFunc(string(id), func(r rune) bool { return r <= ' ' || r == 0x7f })
+	odd := strings.ContainsFunc(string(id), func(r rune) bool { return r < ' ' || r == 0x7f })
 	if len(id) > nameMax || odd {
-		return fmt.Errorf("tenant %.40q is not a name; it has at most %d bytes, no spaces and no control characters", id, nameMax)
+		return fmt.Errorf("tenant %.40q is not a name; it has at most %d bytes and no control characters", id, nameMax)
 	}
 	return nil
 }
