@@ -66,7 +66,7 @@ var defaultShares = [llm.ClassCount]float64{0, 0.02, 0.01, 0.01}
 func (c Config) WithDefaults() Config {
 	all := Bounds{defaultRequests, defaultBytes, defaultWork}
 	c.Waiting = c.Waiting.or(all)
-	c.Tenant = c.Tenant.or(Bounds{max(c.Waiting.Requests/tenantPart, 1), max(c.Waiting.Bytes/tenantPart, 1), max(c.Waiting.Work/tenantPart, 1)})
+	c.Tenant = c.Tenant.or(Bounds{part(c.Waiting.Requests), part(c.Waiting.Bytes), part(c.Waiting.Work)})
 	if c.Sequences == 0 {
 		c.Sequences = defaultSequences
 	}
@@ -94,6 +94,13 @@ func or[T int | int64 | Work | time.Duration](v, otherwise T) T {
 		return otherwise
 	}
 	return v
+}
+
+func part[T int | int64 | Work](all T) T {
+	if all < 0 {
+		return all // a part of no bound is none
+	}
+	return max(all/tenantPart, 1)
 }
 
 func (b Bounds) or(d Bounds) Bounds {
@@ -137,6 +144,14 @@ func (c *Config) ttft() time.Duration {
 		}
 	}
 	return least
+}
+
+// objective is the same, and the usual one where no class has any.
+func (c *Config) objective() time.Duration {
+	if d := c.ttft(); d > 0 {
+		return d
+	}
+	return defaultTTFT
 }
 
 // tpot is the shortest objective of any class from token to token; 0 is none.

@@ -19,7 +19,8 @@ type Entry struct {
 	Weight float64 // the tenant's share against others'; 0 is 1
 	Class  llm.Class
 	Prompt int   // tokens of the prompt, as far as is known
-	Output int   // most tokens that its answer may have; 0 where it does not say
+	Cached int   // of these, what the chosen endpoint has computed before: Place may set it when it chooses; 0 is what is usual of the tenant
+	Output int   // most tokens that its answer may have, all its choices together; 0 where it does not say
 	Bytes  int64 // that it holds in memory while it waits
 	// StartBy is the last moment at which it may start. Zero is its arrival plus its class's objective less the time that its prompt takes.
 	StartBy time.Time
@@ -94,6 +95,7 @@ type entry struct {
 	returned  bool          // it comes when it was told to
 	predicted time.Duration // its wait, when it came
 
+	fresh   int     // tokens of its prompt that are likely to be computed
 	decode  float64 // w when it came: what it is charged an output token at
 	expect  int     // output tokens that it is charged
 	work    Work    // what it is expected to cost
@@ -105,7 +107,6 @@ type entry struct {
 	ahead      int     // prompt tokens that were to be computed there when it came, with its own
 	full       bool    // it took the last room of the station's limit
 	contended  bool    // others waited when it was sent
-	cached     int
 	output     int     // tokens so far
 	marked     instant // when output was marked
 	mark       int

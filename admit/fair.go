@@ -45,6 +45,7 @@ type tenant struct {
 	waiting usage
 	live    int // requests that wait or run
 	outputs quantile
+	hits    float64 // share of its prompts that was computed before, a moving mean
 	idle    instant // since when live is 0
 	noted   bool    // it is on the list of idle ones
 }
@@ -74,7 +75,7 @@ func (g *Gate) queue(id llm.TenantID, rank int, weight float64) *queue {
 	n := g.tenants[id]
 	if n == nil {
 		g.numbers++
-		n = &tenant{id: id, number: g.numbers, outputs: g.outputs}
+		n = &tenant{id: id, number: g.numbers, outputs: g.outputs, hits: g.hits}
 		g.tenants[id] = n
 	}
 	q := n.queues[rank]
@@ -388,6 +389,9 @@ const (
 	// quantileStep moves it by 9 % up or 1 % down: a change by a factor of two is followed within some ten long answers or seventy short.
 	quantileStep = 0.1
 )
+
+// hitShare moves what is known of how much of a tenant's prompts is cached: some ten requests are remembered, because a conversation is as long.
+const hitShare = 0.1
 
 func (q *quantile) see(tokens int) {
 	up := quantileRank

@@ -40,7 +40,7 @@ func (g *Gate) First(now time.Time, ticket Ticket, cached int) {
 	if x == nil || x.station == nil || x.first > 0 {
 		return
 	}
-	x.cached = min(max(cached, 0), x.Prompt)
+	x.Cached = min(max(cached, 0), x.Prompt)
 	x.station.begun(t, x, g)
 	g.room = true
 }
@@ -53,7 +53,7 @@ func (g *Gate) Tokens(now time.Time, ticket Ticket, output int) {
 		return
 	}
 	x.output = output
-	if over := Work(float64(x.Prompt) + x.decode*float64(output)); over > x.charged {
+	if over := x.cost(x.fresh, output); over > x.charged {
 		x.charge(over)
 	}
 	if x.station != nil {
@@ -77,7 +77,8 @@ func (g *Gate) end(t instant, x *entry, end End) {
 		end.Prompt = x.Prompt
 	}
 	end.Output = max(end.Output, x.output)
-	work := Work(float64(max(end.Prompt-end.Cached, 0)) + x.decode*float64(end.Output))
+	end.Cached = min(max(end.Cached, 0), end.Prompt)
+	work := x.cost(end.Prompt-end.Cached, end.Output)
 	if !begun {
 		work = 0 // nothing of it was computed, as far as anybody can tell
 	}
@@ -89,6 +90,9 @@ func (g *Gate) end(t instant, x *entry, end End) {
 				p = &s.busy
 			}
 			p.see(t-x.dispatched, x.work)
+			if x.Whole {
+				s.answered(t, x, end.Output, g)
+			}
 		}
 		s.release(x)
 		if end.Fault == llm.FaultBusy {
@@ -98,6 +102,8 @@ func (g *Gate) end(t instant, x *entry, end End) {
 	if end.Fault == llm.FaultNone && end.Output > 0 {
 		g.outputs.see(end.Output)
 		x.queue.tenant.outputs.see(end.Output)
+		g.hits += hitShare * (float64(end.Cached)/float64(end.Prompt) - g.hits)
+		x.queue.tenant.hits += hitShare * (float64(end.Cached)/float64(end.Prompt) - x.queue.tenant.hits)
 	}
 	delete(g.entries, x.ticket)
 	x.queue.tenant.live--

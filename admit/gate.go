@@ -45,6 +45,7 @@ type Gate struct {
 	weight   float64  // w: an output token's cost in prompt tokens
 	weighed  instant  // when it was last moved
 	outputs  quantile
+	hits     float64 // share of prompts that was computed before
 	typical  float64 // mean work of what is dispatched
 	returns  returns
 }
@@ -147,13 +148,18 @@ func (g *Gate) make(t instant, e Entry) *entry {
 	return g.fill(t, e, g.queue(e.Tenant, e.Class.Rank(), e.Weight))
 }
 
+// cost is the work of so many prompt and output tokens.
+func (x *entry) cost(prompt, output int) Work {
+	return Work(float64(prompt) + x.decode*float64(output))
+}
+
 // imagine builds what the gate would keep of a request, and leaves no trace of it.
 func (g *Gate) imagine(t instant, e Entry) *entry {
 	e = e.whole()
 	c := &g.classes[e.Class.Rank()]
 	n := g.tenants[e.Tenant]
 	if n == nil {
-		n = &tenant{id: e.Tenant, outputs: g.outputs}
+		n = &tenant{id: e.Tenant, outputs: g.outputs, hits: g.hits}
 	}
 	q := n.queues[c.rank]
 	if q == nil {
@@ -176,13 +182,14 @@ func (e Entry) whole() Entry {
 func (g *Gate) fill(t instant, e Entry, q *queue) *entry {
 	x := &entry{Entry: e, queue: q, arrived: t, at: -1, decode: g.weight}
 	x.expect = q.tenant.outputs.expect(e.Output)
-	x.work = Work(float64(e.Prompt) + x.decode*float64(x.expect))
+	x.fresh = e.Prompt - min(int(q.tenant.hits*float64(e.Prompt)), e.Prompt-1)
+	x.work = x.cost(x.fresh, x.expect)
 	c := q.class.config
 	switch {
 	case !e.StartBy.IsZero():
 		x.startBy = e.StartBy.Sub(g.epoch)
 	case c.TTFT > 0:
-		x.startBy = t + max(c.TTFT-g.prefill(e.Prompt), 0)
+		x.startBy = t + max(c.TTFT-g.prefill(x.fresh), 0)
 	default:
 		x.startBy = t + c.Wait
 	}
@@ -204,6 +211,7 @@ func (g *Gate) admit(t instant, x *entry) {
 // place asks the router, and notes whether what stands in the way is prompts that are yet to be computed.
 func (g *Gate) place(t instant, x *entry, place Place) (llm.EndpointID, error) {
 	narrow := false
+	x.Cached = 0
 	id, err := place(&x.Entry, func(id llm.EndpointID) bool {
 		s := g.known[id]
 		if s == nil {
@@ -220,6 +228,10 @@ func (g *Gate) place(t instant, x *entry, place Place) (llm.EndpointID, error) {
 // begin sends x to s.
 func (g *Gate) begin(t instant, x *entry, s *station) {
 	q := x.queue
+	if x.Cached = min(max(x.Cached, 0), x.Prompt); x.Cached > 0 {
+		x.fresh = max(x.Prompt-x.Cached, 1)
+		x.work = x.cost(x.fresh, x.expect)
+	}
 	q.counter += float64(x.work) / q.weight
 	q.class.fix(q)
 	x.charged = x.work
@@ -295,11 +307,11 @@ func (g *Gate) drain(t instant, place Place, out []Change) []Change {
 	return out
 }
 
-// Next is when Step is wanted at the latest; zero is never.
+// Next is when Step is wanted at the latest: a moment that has passed for at once, zero for never.
 func (g *Gate) Next() time.Time {
 	switch {
 	case len(g.pending) > 0 || g.room && g.waiting.Requests > 0:
-		return g.epoch.Add(g.now)
+		return time.Time{}.Add(1)
 	case g.waiting.Requests == 0:
 		return time.Time{}
 	}
@@ -320,7 +332,7 @@ func (g *Gate) Withdraw(now time.Time, ticket Ticket) {
 		g.leave(x)
 		g.room = true // a smaller one may stand behind it
 	default:
-		g.end(t, x, End{Prompt: x.Prompt, Cached: x.cached, Output: x.output, Fault: llm.FaultTask})
+		g.end(t, x, End{Cached: x.Cached, Output: x.output, Fault: llm.FaultTask})
 	}
 }
 

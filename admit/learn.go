@@ -26,6 +26,27 @@ func (f *floor) see(seconds float64, tokens int) {
 	f.seconds *= 1.005
 }
 
+// floors are floors by size.
+type floors [sizes]floor
+
+func (l *floors) see(seconds float64, tokens int) { l[sizeOf(tokens)].see(seconds, max(tokens, 1)) }
+
+// expect is the least time that so many tokens take, in seconds; 0 where nothing is known.
+func (l *floors) expect(tokens int) float64 {
+	i := sizeOf(tokens)
+	for j := i; j >= 0; j-- {
+		if f := &l[j]; f.seconds > 0 {
+			return f.seconds * max(1, float64(tokens)/float64(f.tokens))
+		}
+	}
+	for j := i + 1; j < sizes; j++ {
+		if f := &l[j]; f.seconds > 0 {
+			return f.seconds
+		}
+	}
+	return 0
+}
+
 // spread is a moving mean of times with their mean distance from it.
 type spread struct {
 	mean, off float64 // seconds

@@ -245,7 +245,7 @@ func (g *Gate) lower(c *class) bool {
 func (g *Gate) Predict(now time.Time, e Entry) (start, ttft time.Duration, ok bool) {
 	t := g.at(now)
 	x := g.imagine(t, e)
-	own := g.prefill(x.Prompt)
+	own := g.prefill(x.fresh)
 	if g.waiting.Requests == 0 {
 		for _, s := range g.stations {
 			if fits, _ := s.fits(t, x, g); fits {

@@ -59,7 +59,8 @@ type station struct {
 	work     Work
 	awaiting []*entry // streams without a first token yet, in the order in which they were sent
 
-	least    [sizes]floor  // of first tokens, by the prompt tokens that were to be computed
+	least    floors        // of first tokens, by the prompt tokens that were to be computed
+	whole    floors        // of answers in one piece, by their tokens
 	usual    [sizes]spread // of first tokens, by the prompt's own size
 	tpot     float64       // seconds, moving mean since the limit changed
 	tpots    int           // samples in it
@@ -199,8 +200,11 @@ func (g *Gate) weigh(t instant) {
 	if n == 0 {
 		return
 	}
-	share := 1 - math.Exp(-(t-g.weighed).Seconds()/weightTime.Seconds())
-	g.weighed = t
+	share := 1.0
+	if g.weighed > 0 {
+		share -= math.Exp(-(t - g.weighed).Seconds() / weightTime.Seconds())
+	}
+	g.weighed = max(t, 1)
 	g.weight += share * (min(max(sum/n, weightLeast), weightMost) - g.weight)
 }
 
@@ -235,7 +239,7 @@ func (s *station) fits(t instant, x *entry, g *Gate) (ok, tight bool) {
 	if !s.open(t, g) {
 		return false, false
 	}
-	if p, ttft := s.facts.PrefillSeconds, g.config.ttft(); s.prefill > 0 && float64(s.prefill+x.Prompt)*p > prefillPart*ttft.Seconds() && ttft > 0 {
+	if p, ttft := s.facts.PrefillSeconds, g.config.ttft(); s.prefill > 0 && float64(s.prefill+x.fresh)*p > prefillPart*ttft.Seconds() && ttft > 0 {
 		return false, true
 	}
 	if kv := s.facts.KV; kv > 0 && s.running > 0 && s.kv+x.Prompt+x.expect > kv {
@@ -255,38 +259,20 @@ func (s *station) overdue(t instant, g *Gate) bool {
 
 // late is the time after which a first token is late.
 func (s *station) late(tokens int, g *Gate) time.Duration {
-	objective := g.config.ttft()
-	if objective == 0 {
-		objective = defaultTTFT
-	}
-	e := s.expect(tokens)
+	e, o := s.least.expect(tokens), g.config.objective().Seconds()
 	if e == 0 {
-		return objective
+		e = s.facts.PrefillSeconds * float64(tokens)
 	}
-	o := objective.Seconds()
+	if e == 0 {
+		return g.config.objective()
+	}
 	return time.Duration(min(2*e+latePart*o, max(1.25*e+latePart*o/2, 0.75*o)) * float64(time.Second))
-}
-
-// expect is the least time that a first token takes behind so many prompt tokens, in seconds; 0 where nothing is known.
-func (s *station) expect(tokens int) float64 {
-	i := sizeOf(tokens)
-	for j := i; j >= 0; j-- {
-		if f := &s.least[j]; f.seconds > 0 {
-			return f.seconds * max(1, float64(tokens)/float64(f.tokens))
-		}
-	}
-	for j := i + 1; j < sizes; j++ {
-		if f := &s.least[j]; f.seconds > 0 {
-			return f.seconds
-		}
-	}
-	return s.facts.PrefillSeconds * float64(tokens)
 }
 
 // begin counts a request that is sent there.
 func (s *station) begin(t instant, x *entry, contended bool) {
 	s.running++
-	s.prefill += x.Prompt
+	s.prefill += x.fresh
 	s.kv += x.Prompt + x.expect
 	s.work += x.work
 	x.station, x.dispatched, x.first, x.marked = s, t, 0, 0
@@ -307,7 +293,7 @@ func (s *station) release(x *entry) {
 	s.kv -= x.Prompt + x.expect
 	s.work -= x.work
 	if x.first == 0 {
-		s.prefill -= x.Prompt
+		s.prefill -= x.fresh
 	}
 	if x.first > 0 || x.Whole {
 		s.decoding--
@@ -332,26 +318,40 @@ func (s *station) unawait(x *entry) {
 // begun notes x's first token and moves the limit by it.
 func (s *station) begun(t instant, x *entry, g *Gate) {
 	s.unawait(x)
-	s.prefill -= x.Prompt
+	s.prefill -= x.fresh
 	x.first = max(t, 1)
 	if x.Whole {
 		return
 	}
 	s.decoding++
 	took := t - x.dispatched
-	tokens := max(x.ahead-x.cached, 1)
+	own := max(x.Prompt-x.Cached, 1) // what was computed of it, now that it is known
+	tokens := max(x.ahead-x.fresh+own, 1)
 	late := took > s.late(tokens, g)
-	s.least[sizeOf(tokens)].see(took.Seconds(), tokens)
-	s.usual[sizeOf(x.Prompt)].see(took.Seconds(), x.Prompt)
-	switch {
-	case late && x.dispatched >= s.shrunk:
+	s.least.see(took.Seconds(), tokens)
+	s.usual[sizeOf(own)].see(took.Seconds(), own)
+	s.move(t, x, late, float64(s.decoding), g)
+}
+
+// answered notes an answer that came in one piece and moves the limit by it: nobody saw when it began, so it is held to how long answers of
+// its length take at least, and may take twice that, because many together are slower than one alone.
+func (s *station) answered(t instant, x *entry, output int, g *Gate) {
+	took, e := (t - x.dispatched).Seconds(), s.whole.expect(output)
+	late := e > 0 && took > 2*e+latePart*g.config.objective().Seconds()
+	s.whole.see(took, output)
+	s.move(t, x, late, s.limit*slowerPart, g)
+}
+
+// move raises the limit, or lowers it, after x came in time or late.
+func (s *station) move(t instant, x *entry, late bool, to float64, g *Gate) {
+	if late && x.dispatched >= s.shrunk {
 		// One may have been behind something that nobody sees from here; two in a row stood in line.
 		if s.lates++; s.lates >= latesMost {
-			s.shrink(t, max(float64(s.decoding), s.limit/2), g)
-			s.lined = true
+			s.shrink(t, max(to, s.limit/2), g)
+			s.lined = !x.Whole
 		}
-		return
-	case late:
+	}
+	if late {
 		return
 	}
 	s.lates = 0
@@ -370,11 +370,7 @@ func (s *station) begun(t instant, x *entry, g *Gate) {
 
 // shrink lowers the limit and holds it.
 func (s *station) shrink(t instant, to float64, g *Gate) {
-	objective := g.config.ttft()
-	if objective == 0 {
-		objective = defaultTTFT
-	}
-	hold := scale(objective, holdPart)
+	hold := scale(g.config.objective(), holdPart)
 	if to = min(s.limit, max(to, 1)); to == s.settled {
 		hold *= 2
 	}

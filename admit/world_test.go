@@ -194,7 +194,7 @@ func (w *world) offer(j *job) {
 	if j.print == 0 {
 		j.print = w.rng.Uint64()
 	}
-	e := Entry{Tenant: j.tenant, Weight: j.weight, Class: j.class, Prompt: j.prompt, Bytes: int64(j.prompt), Owner: j, Print: j.print}
+	e := Entry{Tenant: j.tenant, Weight: j.weight, Class: j.class, Prompt: j.prompt, Bytes: int64(j.prompt), Owner: j, Print: j.print, Whole: j.pieces}
 	t, v := w.gate.Offer(w.now, e, w.place)
 	j.ticket = t
 	if j.told == 1 {
