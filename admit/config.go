@@ -53,7 +53,7 @@ const (
 	tenantPart = 2
 	// defaultSequences is the first limit of an endpoint that says nothing: what the smallest engines compute together. It grows by half
 	// with each first token, so less would only be slower; more would put a line into a small engine before anything is known of it.
-	defaultSequences = 4
+	defaultSequences = 16
 	// sharesMost bounds what lower classes are guaranteed together, so that the highest keeps 95 %.
 	sharesMost = 0.05
 )

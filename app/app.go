@@ -26,6 +26,7 @@ import (
 	"github.com/weir-ai/weir/registry"
 	"github.com/weir-ai/weir/serve"
 	"github.com/weir-ai/weir/telemetry"
+	"github.com/weir-ai/weir/tenant"
 )
 
 // Options are what the surroundings give beside the configuration.
@@ -55,6 +56,7 @@ type System struct {
 	gauges   *engineMetrics
 	backends []*local.Backend
 	watcher  *fleet.Watcher
+	book     *tenant.Book
 	pipeline *serve.Pipeline
 	gateway  *gateway.Server
 	address  net.Addr
@@ -79,6 +81,9 @@ func Open(cfg config.Config, o Options) (*System, error) {
 	if o.OwnsProcess {
 		s.followMemory()
 	}
+	if err := s.openTenants(cfg); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
 	if err := s.openModels(o); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -86,8 +91,11 @@ func Open(cfg config.Config, o Options) (*System, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
-	s.pipeline = serve.New(s.models, s.fleet, serve.Options{Report: answers.Listener()})
+	s.pipeline = serve.New(s.models, s.fleet, serve.Options{Report: answers.Listener(), Admission: cfg.Gate.Admission(), Tenants: s.book})
 	if err := s.metrics.Register(serve.NewFleetMetrics(s.fleet, s.pipeline, time.Now)); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	if err := s.metrics.Register(serve.NewGateMetrics(s.pipeline)); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	s.watch()
@@ -108,7 +116,7 @@ func Start(cfg config.Config, o Options) (_ *System, err error) {
 			err = errors.Join(err, s.Stop())
 		}
 	}()
-	deps := gateway.Deps{Runner: s.pipeline, Models: s.models, Tokens: askTokens{s.fleet}, Log: s.log, Metrics: s.metrics, Gatherer: s.metrics, Ready: s.ready}
+	deps := gateway.Deps{Keys: s.book, Runner: s.pipeline, Models: s.models, Tokens: askTokens{s.fleet}, Log: s.log, Metrics: s.metrics, Gatherer: s.metrics, Ready: s.ready}
 	if cfg.AccessLog {
 		deps.AccessLog = o.AccessLog
 	}

@@ -44,6 +44,11 @@ func loopback() config.Config {
 	return cfg
 }
 
+// patient is an objective that nobody is refused for.
+func patient() config.Objective {
+	return config.Objective{TTFT: config.Duration(time.Minute), TPOT: config.Duration(time.Minute)}
+}
+
 // bundle is a running system and a client of its own.
 type bundle struct {
 	*System

@@ -351,7 +351,7 @@ func newChaos(t *testing.T) *chaos {
 	c := &chaos{tape: map[string]*recording{}}
 	behind := loopback()
 	behind.Engine.Threads = 1
-	behind.Models = map[string]config.Model{"m": {Builtin: "weir-nano", Engine: config.Engine{Waiting: 2 * chaosStreams}}}
+	behind.Models = map[string]config.Model{"m": {Builtin: "weir-nano", Engine: config.Engine{Waiting: 2 * chaosStreams}, Objective: patient()}}
 	behind.Shutdown.Grace = config.Duration(time.Millisecond)
 	for range 3 {
 		c.weirs = append(c.weirs, start(t, behind))
@@ -387,7 +387,7 @@ func newChaos(t *testing.T) *chaos {
 		c.weirs[0] = start(t, cfg)
 	}
 	cfg := loopback()
-	cfg.Models = map[string]config.Model{"m": {Endpoints: list}}
+	cfg.Models = map[string]config.Model{"m": {Endpoints: list, Objective: patient()}} // this storm is not about who comes too late
 	c.front = start(t, cfg)
 	c.front.transport.MaxIdleConnsPerHost = chaosStreams
 	return c

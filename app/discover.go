@@ -159,6 +159,13 @@ func (s *System) Reload(cfg config.Config) error {
 			s.leaveModel(v, next)
 		}
 	}
+	written, err := tenants(cfg)
+	if err == nil {
+		err = s.book.Reload(written)
+	}
+	if err != nil {
+		s.log.Error("tenants and keys stay as they were", "error", err)
+	}
 	s.tellRestart(cfg)
 	s.log.Info("configuration reloaded", "models", len(next))
 	return nil
@@ -197,9 +204,9 @@ func (s *System) leaveModel(v *served, others map[string]*served) {
 // tellRestart tells what of a new configuration waits for a restart.
 func (s *System) tellRestart(cfg config.Config) {
 	was, is := s.cfg, cfg
-	was.Models, is.Models = nil, nil
+	was.Models, is.Models, was.Tenants, is.Tenants, was.Prices, is.Prices, was.Keys.List, is.Keys.List = nil, nil, nil, nil, nil, nil, nil, nil
 	if !reflect.DeepEqual(was, is) {
-		s.log.Warn("sections other than models have changed; they wait for a restart")
+		s.log.Warn("sections other than models, tenants, prices and keys have changed; they wait for a restart")
 	}
 }
 

@@ -17,8 +17,5 @@ func gatewayConfig(cfg config.Config) gateway.Config {
 		ReadHeader: time.Duration(l.ReadHeader), ReadBody: time.Duration(l.ReadBody), Idle: time.Duration(l.Idle),
 		Request: time.Duration(l.Request), WriteTimeout: time.Duration(l.WriteTimeout),
 	}
-	for _, k := range cfg.Keys.List {
-		out.Keys = append(out.Keys, gateway.Key{ID: k.ID, Hash: k.Hash.Value(), Tenant: k.Tenant})
-	}
 	return out
 }

@@ -239,7 +239,7 @@ func (v *served) at(i int) []*built {
 
 // entry is the model as the registry has it. What is known of a file is told where the model is one.
 func (v *served) entry(name string) registry.Model {
-	m := registry.Model{ID: llm.ModelID(name), Aliases: config.Names(v.spec.Aliases), Fallbacks: config.Names(v.spec.Fallbacks), Hedge: time.Duration(v.spec.Hedge), Created: v.begun, OwnedBy: "weir"}
+	m := registry.Model{Objectives: objectives(v.spec.Objective), Ladder: ladder(v.spec.Ladder), ID: llm.ModelID(name), Aliases: config.Names(v.spec.Aliases), Fallbacks: config.Names(v.spec.Fallbacks), Hedge: time.Duration(v.spec.Hedge), Created: v.begun, OwnedBy: "weir"}
 	for i := range v.listed {
 		if b := v.listed[i]; b != nil && b.backend != nil {
 			if m.Vocabulary == nil {

@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"github.com/weir-ai/weir/config"
-	"github.com/weir-ai/weir/gateway"
 	"github.com/weir-ai/weir/llm"
+	"github.com/weir-ai/weir/tenant"
 )
 
 func TestAnAdminListenerTakesTheMetrics(t *testing.T) {
@@ -120,12 +120,12 @@ func TestAnswersAreCountedWhicheverDoorTheyCameThrough(t *testing.T) {
 // TestTheConfigurationReachesTheDoor checks keys, the access log and unknown fields from end to end.
 func TestTheConfigurationReachesTheDoor(t *testing.T) {
 	t.Parallel()
-	plain, key, err := gateway.NewKey("team")
+	plain, key, err := tenant.NewKey(time.Now(), tenant.Key{Tenant: "team"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := loopback()
-	cfg.Keys = config.Keys{Require: "always", List: []config.Key{{ID: key.ID, Hash: config.NewSecret(key.Hash), Tenant: key.Tenant}}}
+	cfg.Keys = config.Keys{Require: "always", List: []config.Key{{ID: key.ID, Hash: config.NewSecret(key.Hash), Tenant: string(key.Tenant)}}}
 	cfg.AccessLog, cfg.UnknownFields = true, "ignore"
 	cfg.Limits.Body = 2 << 10
 	b := start(t, cfg)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/weir-ai/weir/config"
 	"net/http"
 	"os"
 	"runtime"
@@ -39,7 +40,9 @@ func TestSoak(t *testing.T) {
 	const clients = 200
 	lasts := soakTime(t)
 	process := countGoroutines()
-	b := start(t, loopback())
+	cfg := loopback()
+	cfg.Models = map[string]config.Model{"weir-mini": {Builtin: "weir-mini", Objective: patient()}}
+	b := start(t, cfg)
 	system := countGoroutines()
 	var answers, abandoned, text atomic.Int64
 	end := time.Now().Add(lasts)

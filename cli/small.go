@@ -9,11 +9,13 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/weir-ai/weir/config"
-	"github.com/weir-ai/weir/gateway"
+	"github.com/weir-ai/weir/llm"
+	"github.com/weir-ai/weir/tenant"
 )
 
 type versionCommand struct {
@@ -118,7 +120,7 @@ to the client as its API key, and restart weir.`
 
 // Run makes a key.
 func (c keyNewCommand) Run(call *call) error {
-	plain, key, err := gateway.NewKey(c.Tenant)
+	plain, key, err := tenant.NewKey(time.Now(), tenant.Key{Tenant: llm.TenantID(c.Tenant)})
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/weir-ai/weir/backend/local"
+	"github.com/weir-ai/weir/llm"
 	"github.com/weir-ai/weir/registry"
 	"github.com/weir-ai/weir/telemetry"
 )
@@ -31,6 +32,11 @@ type Config struct {
 	Models        map[string]Model    `yaml:"models" doc:"NAME: {file: PATH} or NAME: {endpoints: [{url: URL}, ...]}; none: {weir-mini: {builtin: weir-mini}}"`
 	Engine        Engine              `yaml:"engine" doc:"how embedded models run"`
 	Keys          Keys                `yaml:"keys" doc:"who may ask"`
+	Tenants       map[string]Tenant   `yaml:"tenants" doc:"what those who bring a tenant's keys may have, by its name; anonymous: who brings none; others: each that is not named"`
+	Prices        map[string]Price    `yaml:"prices" doc:"per million tokens, by model: what budgets in money are counted with"`
+	Shared        Shared              `yaml:"shared" doc:"where several replicas keep their limits together"`
+	Gate          Gate                `yaml:"admission" doc:"what may wait for a model to have room"`
+	Data          string              `yaml:"data" doc:"the folder of what outlives the process: keys, limits, budgets; empty: nothing does"`
 	TLS           TLS                 `yaml:"tls" doc:"makes the main listener speak HTTPS; both files are read again when they change"`
 	CORS          CORS                `yaml:"cors" doc:"lets browsers on other sites ask"`
 	Limits        Limits              `yaml:"limits" doc:"what a client can send and how long it may take"`
@@ -49,6 +55,7 @@ type Model struct {
 	Fallbacks []string   `yaml:"fallbacks" doc:"models that answer in its place, in this order, where nothing of it can"`
 	Hedge     Duration   `yaml:"hedge" doc:"ask a second endpoint where the first has said nothing for so long, and take the faster; 0: never"`
 	Objective Objective  `yaml:"objective" doc:"what its answers should keep to"`
+	Ladder    Ladder     `yaml:"ladder" doc:"how a request is answered with less where the whole would come too late"`
 	Endpoints []Endpoint `yaml:"endpoints" doc:"what answers for it"`
 }
 
@@ -74,6 +81,11 @@ type Key struct {
 	ID     string `yaml:"id" doc:"tells keys apart in logs"`
 	Hash   Secret `yaml:"hash" doc:"sha256: and 64 hexadecimal digits, ${env:NAME} or ${file:PATH}"`
 	Tenant string `yaml:"tenant" doc:"who the key is for; tenants never share a prefix cache"`
+
+	Class   string   `yaml:"class" doc:"lower than the tenant's; empty: the tenant's"`
+	Models  []string `yaml:"models" doc:"what it may ask, of what the tenant may; empty: all of that"`
+	Expires string   `yaml:"expires" doc:"a day such as 2027-01-31, or a moment such as 2027-01-31T12:00:00Z; empty: never"`
+	Admin   bool     `yaml:"admin" doc:"it lets in to the admin API"`
 }
 
 // TLS names a certificate and its key.
@@ -151,6 +163,7 @@ func (c Config) Validate() []string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Models)) {
 		bad = append(bad, c.Models[name].validate(name)...)
+		bad = append(bad, c.Models[name].ladder("models."+name, name, c.Models)...)
 	}
 	bad = append(bad, c.fallbacks()...)
 	bad = append(bad, c.Engine.Local().Validate()...)
@@ -158,6 +171,7 @@ func (c Config) Validate() []string {
 		add("engine.threads %d is out of range; it is 0 (one a core) to 64", t)
 	}
 	bad = append(bad, c.Keys.validate()...)
+	bad = append(bad, c.tenants()...)
 	bad = append(bad, c.TLS.validate()...)
 	for i, origin := range c.CORS.Origins {
 		if u, err := url.Parse(origin); origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin) {
@@ -298,6 +312,12 @@ func (k Keys) validate() []string {
 			bad = append(bad, fmt.Sprintf("keys.list[%d].id %q is empty or used twice; `weir key new` makes an entry", i, key.ID))
 		}
 		seen[key.ID] = true
+		if _, err := llm.ParseClass(key.Class); err != nil && key.Class != "" {
+			bad = append(bad, fmt.Sprintf("keys.list[%d].class: %v", i, err))
+		}
+		if _, err := key.ExpiresAt(); err != nil {
+			bad = append(bad, fmt.Sprintf("keys.list[%d].expires: %v", i, err))
+		}
 		if key.Hash.Value() == hidden {
 			bad = append(bad, fmt.Sprintf("keys.list[%d].hash is what `weir check` prints in a hash's place; copy the hash itself", i))
 			continue

@@ -60,7 +60,7 @@ func TestUnknownKeysTellTheLineAndTheNearestKey(t *testing.T) {
 	check("tls:\n  bodies_total: 1GB", `line 2: unknown key "tls.bodies_total"; did you mean "limits.bodies_total"?`)
 	check("file: x.gguf", `line 1: unknown key "file"; did you mean "models.NAME.file"?`)
 	check("cors:\n  zzzzzzzzzz: 1", `line 2: unknown key "cors.zzzzzzzzzz"; did you mean "cors.origins"? (known here: origins)`)
-	check("base: &a {body: 1MB}\nlimits:\n  <<: *a", "line 1: unknown key \"base\"; did you mean \"tls\"? (known here: listen, admin, models, engine, keys, tls, cors, limits, unknown_fields, access_log, log, shutdown)\n"+
+	check("base: &a {body: 1MB}\nlimits:\n  <<: *a", "line 1: unknown key \"base\"; did you mean \"data\"? (known here: listen, admin, models, engine, keys, tenants, prices, shared, admission, data, tls, cors, limits, unknown_fields, access_log, log, shutdown)\n"+
 		"line 3: limits.<<: merged sections are not read; write the keys out, or use *NAME for a whole section")
 }
 
@@ -108,7 +108,7 @@ admin: [1]
 		`line 15: keys.require "sometimes" is not known; it is auto, always or never`,
 		`line 15: keys.list[0].hash is not sha256: and 64 hexadecimal digits`,
 		`line 15: keys.list[1].id "a" is empty or used twice`,
-		`line 15: keys.list[2] takes keys and values (id, hash, tenant), not "7"`,
+		`line 15: keys.list[2] takes keys and values (id, hash, tenant, class, models, expires, admin), not "7"`,
 		`line 16: tls needs both cert and key; got cert "/no/cert" and key ""`,
 		`line 17: cors.origins[0] "example.com" is not an origin`,
 		`line 17: cors.origins[1] "https://example.com/x" is not an origin`,

@@ -46,8 +46,9 @@ type Timeouts struct {
 
 // Objective is what a model's answers should keep to.
 type Objective struct {
-	TTFT Duration `yaml:"ttft" doc:"time to the first token; 0 is 2s"`
-	TPOT Duration `yaml:"tpot" doc:"time per further token; 0 is 200ms"`
+	TTFT    Duration                  `yaml:"ttft" doc:"time to the first token; 0 is 2s"`
+	TPOT    Duration                  `yaml:"tpot" doc:"time per further token; 0 is 200ms"`
+	Classes map[string]ClassObjective `yaml:"classes" doc:"what differs for a class; batch has none unless it is here"`
 }
 
 // endpointsMax is what the fleet takes for one model.

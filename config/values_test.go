@@ -143,6 +143,13 @@ models:
   "1.5": {file: %q, engine: {activations: f32, kv: int8, context: 100, sequences: 2, waiting: 3, kv_memory: 5MB}}
 engine: {threads: 3, activations: f32, kv: f32, context: 7, sequences: 8, waiting: 9, kv_memory: 10MB}
 keys: {require: always, list: [{id: "007", hash: "${file:%s}", tenant: "true"}, {id: "a: b", hash: "${file:%s}", tenant: "ü\n\"#"}]}
+tenants:
+  a: {class: interactive, weight: 2.5, limits: {requests: 6, tokens: 7, concurrent: 8}, budgets: [{tokens: 9, money: 1.5, per: month, zone: Europe/Berlin}], models: ["m*"]}
+  others: {class: batch}
+prices: {no: {input: 0.15, cached: 0.075, output: 0.6}}
+shared: {url: "valkeys://127.0.0.1:6379", user: u, password: "${file:%s}", ca: ca.pem}
+admission: {waiting: 10, bytes: 11MB, tenant: 12, wait: 13s, shares: {interactive: 0.01, standard: 0.02, batch: 0.005}}
+data: /var/lib/weir
 tls: {cert: %q, key: %q}
 cors: {origins: ["*", "https://a.example:8443"]}
 limits: {body: 1MB, bodies_total: 2MB, header: 5KB, read_header: 1s, read_body: 2s, idle: 3s, request: 4m, write_timeout: 500ms}
@@ -150,7 +157,7 @@ unknown_fields: ignore
 access_log: true
 log: {level: debug, format: json}
 shutdown: {grace: 1h}
-`, file, secret, secret, file, file)))
+`, file, secret, secret, secret, file, file)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +172,7 @@ shutdown: {grace: 1h}
 			t.Fatalf("%v\n%s", err, text)
 		}
 		if c.Models == nil {
-			c.Models = map[string]Model{}
+			c.Models, c.Tenants, c.Prices = map[string]Model{}, map[string]Tenant{}, map[string]Price{}
 		}
 		if c.Keys.List == nil {
 			c.Keys.List, c.CORS.Origins = []Key{}, []string{}
@@ -212,7 +219,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 				if f.Tag.Get("doc") == "" {
 					t.Errorf("%s.%s has no doc", path, key)
 				}
-				if !strings.Contains(path, "models") && !strings.Contains(path, "list") && !strings.Contains(text, key+":") {
+				if !strings.Contains(path, "models") && !strings.Contains(path, "tenants") && !strings.Contains(path, "prices") && !strings.Contains(path, "list") && !strings.Contains(text, key+":") {
 					t.Errorf("%s.%s is not printed", path, key)
 				}
 				look(f.Type, path+"."+key)

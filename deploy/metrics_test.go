@@ -24,8 +24,12 @@ func knownMetrics(t *testing.T) map[string][]string {
 		"weir_endpoint_requests_total": "model endpoint outcome", "weir_endpoint_in_flight": "model endpoint", "weir_endpoint_prefill_tokens": "model endpoint",
 		"weir_endpoint_state": "model endpoint state", "weir_endpoint_breaker": "model endpoint state",
 		"weir_endpoint_waiting": "model endpoint", "weir_endpoint_running": "model endpoint", "weir_endpoint_kv_used": "model endpoint",
-		"weir_endpoint_report_age_seconds": "model endpoint",
-		"weir_retries_total":               "model fault", "weir_retries_refused_total": "model", "weir_resumes_total": "model outcome", "weir_fallbacks_total": "model to",
+		"weir_endpoint_report_age_seconds": "model endpoint", "weir_turned_away_total": "model reason", "weir_stepped_down_total": "model to",
+		"weir_gate_waiting": "model class", "weir_gate_waiting_tokens": "model class", "weir_gate_limit": "model endpoint", "weir_gate_in_flight": "model endpoint",
+		"weir_gate_drain_tokens": "model", "weir_tenant_keys": "", "weir_tenant_save_failures_total": "", "weir_tenant_changes_dropped_total": "",
+		"weir_tenant_shared_failures_total": "", "weir_store_waiting": "", "weir_store_refused_total": "", "weir_store_broken": "", "weir_limits_shared": "",
+		"weir_limits_shared_failures_total": "",
+		"weir_retries_total":                "model fault", "weir_retries_refused_total": "model", "weir_resumes_total": "model outcome", "weir_fallbacks_total": "model to",
 	} {
 		known[name] = strings.Fields(labels)
 	}

@@ -216,6 +216,16 @@ func (f *Flight) First(now time.Time) {
 	e.mu.speed.sawPrefill(now.Sub(f.began).Seconds(), f.ahead+f.prefill)
 }
 
+// Whole notes that the answer came in one piece, so that nobody knows when its prompt had been computed.
+func (f *Flight) Whole(now time.Time) {
+	if !f.first.IsZero() {
+		return
+	}
+	f.e.mu.Lock()
+	defer f.e.mu.Unlock()
+	f.e.mu.speed.sawWhole(now.Sub(f.began).Seconds(), f.ahead+f.prefill)
+}
+
 // End takes the request off the endpoint. Tokens is how many came, 0 for a failure, which teaches no speed.
 func (f *Flight) End(now time.Time, tokens int) {
 	e := f.e

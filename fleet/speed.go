@@ -37,6 +37,14 @@ func (s *speed) sawPrefill(seconds float64, tokens int) {
 	s.tokens += float64(tokens) - forgetPrefill*s.tokens
 }
 
+// sawWhole learns from an answer in one piece that came after seconds: its prompt took no longer than that. It says something only where
+// prompts were thought to be slower.
+func (s *speed) sawWhole(seconds float64, tokens int) {
+	if p := s.prefill(); p > 0 && seconds < p*float64(tokens) {
+		s.sawPrefill(seconds, tokens)
+	}
+}
+
 // prefillLeast is the fewest tokens that say anything of a speed: below it, a first token's time is the network's and the scheduler's.
 const prefillLeast = 8
 

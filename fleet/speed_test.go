@@ -26,3 +26,22 @@ func TestPrefillSpeedIsAMeanOverTokens(t *testing.T) {
 		t.Errorf("twice as slow for sixty prompts it reads %g", got)
 	}
 }
+
+// TestAWholeAnswerBoundsItsPrompt: what is learnt from short prompts makes long ones look slower than they are, until one has come back.
+func TestAWholeAnswerBoundsItsPrompt(t *testing.T) {
+	t.Parallel()
+	var s speed
+	s.sawWhole(1, 100)
+	if s.prefill() != 0 {
+		t.Error("a whole answer alone says something of a speed")
+	}
+	s.sawPrefill(0.02, 20) // 1 ms a token, most of it the network's
+	s.sawWhole(0.5, 100)   // slower than that: nothing new
+	if got := s.prefill(); got != 0.001 {
+		t.Errorf("a slow answer made it %v", got)
+	}
+	s.sawWhole(0.1, 10_000)
+	if got := s.prefill(); got > 0.000_02 {
+		t.Errorf("an answer of 10,000 tokens in 0.1 s leaves %v s a token", got)
+	}
+}

@@ -35,6 +35,10 @@ type line struct {
 	Trace    string           `json:"trace,omitempty"`
 	Key      string           `json:"key,omitempty"` // its public id
 	Tenant   string           `json:"tenant,omitempty"`
+	Class    string           `json:"class,omitempty"`
+	Reason   llm.Reason       `json:"reason,omitempty"` // which bound refused it
+	Variant  llm.ModelID      `json:"variant,omitempty"`
+	Queued   float64          `json:"queued_ms,omitempty"`
 	Model    llm.ModelID      `json:"model,omitempty"`
 	Answered llm.ModelID      `json:"answered_by,omitempty"` // a fallback that answered in the model's place
 	Endpoint llm.EndpointID   `json:"endpoint,omitempty"`
@@ -60,8 +64,16 @@ func (a *accessLog) write(x *exchange, end time.Time) {
 	if answered == x.model {
 		answered = ""
 	}
+	class, reason := "", llm.Reason("")
+	if x.text {
+		class = x.asked.String()
+	}
+	if x.failure != nil {
+		reason = x.failure.Reason
+	}
 	text, err := json.Marshal(line{
-		Time: x.began.UTC().Format("2006-01-02T15:04:05.000Z"), Request: x.id, Trace: x.trace, Key: x.key.ID, Tenant: x.key.Tenant,
+		Class: class, Reason: reason, Variant: x.place.Variant, Queued: milliseconds(x.place.Queued),
+		Time: x.began.UTC().Format("2006-01-02T15:04:05.000Z"), Request: x.id, Trace: x.trace, Key: x.key.ID, Tenant: string(x.tenant),
 		Model: x.model, Answered: answered, Endpoint: x.place.Endpoint, Method: x.r.Method, Route: x.route.path, Status: x.status, Outcome: x.outcome(), Stream: x.stream,
 		TTFT: milliseconds(x.ttft()), Duration: milliseconds(end.Sub(x.began)),
 		In: x.usage.PromptTokens, Cached: x.usage.CachedTokens, Out: x.usage.CompletionTokens, Finish: x.finish,

@@ -32,7 +32,7 @@ func TestTheAccountIsExact(t *testing.T) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
 			plain, k := newKey(t, "team")
-			b := door(t, Config{Keys: []Key{k}}, paced)
+			b := door(t, Config{}, paced, k)
 			_, stop := b.listenWithin()
 			defer stop()
 			const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -43,7 +43,7 @@ func TestTheAccountIsExact(t *testing.T) {
 				t.Fatalf("%q: %v", b.access, err)
 			}
 			want := line{
-				Time: "2000-01-01T00:00:00.000Z", Request: "id-1", Trace: trace, Key: k.ID, Tenant: "team", Model: "m", Endpoint: "embedded", Method: "POST", Route: "/v1/chat/completions",
+				Time: "2000-01-01T00:00:00.000Z", Request: "id-1", Trace: trace, Key: k.ID, Tenant: "team", Class: "standard", Model: "m", Endpoint: "embedded", Method: "POST", Route: "/v1/chat/completions",
 				Status: 200, Outcome: "ok", Stream: body == streamBody, TTFT: 2000, Duration: 2400, In: 7, Cached: 3, Out: 5, Finish: "length",
 			}
 			if got != want {
@@ -101,7 +101,7 @@ func TestLabelsAreClosed(t *testing.T) {
 func TestMetricsStandWhereTheyAreAskedFor(t *testing.T) {
 	t.Parallel()
 	plain, k := newKey(t, "t")
-	b := setup(t, Config{Keys: []Key{k}, KeysRequired: true, AdminApart: true}, says("x"))
+	b := setup(t, Config{KeysRequired: true, AdminApart: true}, says("x"), k)
 	b.ask(t, "GET", "/metrics", "", "Authorization: Bearer "+plain).wants(t, 404, "not_found")
 	admin := *b
 	admin.listen(t, b.AdminHandler())

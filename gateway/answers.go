@@ -5,11 +5,13 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weir-ai/weir/llm"
 	"github.com/weir-ai/weir/openai"
 	"github.com/weir-ai/weir/registry"
+	"github.com/weir-ai/weir/tenant"
 )
 
 func (s *Server) chat(ctx context.Context, x *exchange) error {
@@ -37,7 +39,9 @@ func (x *exchange) run(ctx context.Context, task llm.Task, decode func([]byte, o
 	if err != nil {
 		return err
 	}
-	x.sign(req, body)
+	if err := x.sign(req, body); err != nil {
+		return err
+	}
 	x.head = openai.Head{ID: newID(prefix), Created: x.began.Unix(), Model: req.Model}
 	if req.Stream {
 		return x.flow(ctx, req)
@@ -56,14 +60,20 @@ func (x *exchange) served(req *llm.Request) (registry.Model, bool) {
 func (s *Server) options() openai.Options { return openai.Options{IgnoreUnknown: s.cfg.IgnoreUnknown} }
 
 // sign writes into req what only the door knows, and notes for the account what is asked.
-func (x *exchange) sign(req *llm.Request, body []byte) {
-	req.ID, req.Trace, req.Tenant, req.KeyID, req.Arrived = x.id, x.trace, llm.TenantID(x.key.Tenant), x.key.ID, x.began
+func (x *exchange) sign(req *llm.Request, body []byte) error {
+	req.ID, req.Trace, req.Tenant, req.KeyID, req.Arrived = x.id, x.trace, x.tenant, x.key.ID, x.began
 	req.Body, req.Dialect = body, llm.DialectOpenAI
 	x.stream, x.text = req.Stream, true
 	if id := x.r.Header.Get("X-Session-Id"); saneID(id) {
 		req.Shape.Session = id
 	}
 	x.asks(req.Model)
+	if x.model != "" && x.owner != nil {
+		if err := tenant.Allow(x.key, x.owner, x.model); err != nil {
+			return err
+		}
+	}
+	return x.admission(req)
 }
 
 // asks notes the model, if it is served: names that clients make up must not become labels.
@@ -90,8 +100,15 @@ func (x *exchange) see(e *llm.Event) {
 func (x *exchange) placed(p llm.Place) {
 	x.joined = x.status != 0
 	x.place = p
-	if x.joined {
+	if x.joined || x.status != 0 {
 		return
+	}
+	x.allowance(p.Allowance)
+	if p.Variant != "" {
+		x.header("X-Weir-Variant", string(p.Variant))
+	}
+	if len(p.Degraded) > 0 {
+		x.header("X-Weir-Degraded", strings.Join(p.Degraded, ", "))
 	}
 	x.header("X-Weir-Model", string(p.Model))
 	x.header("X-Weir-Endpoint", string(p.Endpoint))
@@ -106,6 +123,8 @@ func (x *exchange) whole(ctx context.Context, req *llm.Request) error {
 		switch e.Kind {
 		case llm.EventPlaced:
 			answer = nil // what an endpoint began that failed is void
+			return nil
+		case llm.EventQueued:
 			return nil
 		case llm.EventFrame:
 			return x.answer(http.StatusOK, e.Frame)
@@ -134,7 +153,9 @@ func (x *exchange) flow(ctx context.Context, req *llm.Request) error {
 		x.see(&e)
 		switch e.Kind {
 		case llm.EventPlaced:
-			return nil
+			return x.tellPlace(e.Place, buf[:0])
+		case llm.EventQueued:
+			return x.queued(e.Queue, buf[:0])
 		case llm.EventFrame:
 			return x.forward(req, &e, buf[:0])
 		}

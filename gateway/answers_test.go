@@ -72,15 +72,12 @@ func TestAnswersWhole(t *testing.T) {
 // TestTheRequestIsSigned checks what the door writes into the request that a runner gets.
 func TestTheRequestIsSigned(t *testing.T) {
 	t.Parallel()
-	plain, key, err := NewKey("team")
-	if err != nil {
-		t.Fatal(err)
-	}
+	plain, key := newKey(t, "team")
 	var got llm.Request
-	b := setup(t, Config{Keys: []Key{key}, KeysRequired: true}, func(ctx context.Context, req *llm.Request, emit func(llm.Event) error) (llm.Usage, error) {
+	b := setup(t, Config{KeysRequired: true}, func(ctx context.Context, req *llm.Request, emit func(llm.Event) error) (llm.Usage, error) {
 		got = *req
 		return says("x")(ctx, req, emit)
-	})
+	}, key)
 	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	b.ask(t, "POST", "/v1/chat/completions", chatBody, "Authorization: Bearer "+plain, "X-Request-Id: abc", "Traceparent: "+trace)
 	if got.ID != "abc" || got.Trace != trace || got.Tenant != "team" || got.KeyID != key.ID || string(got.Body) != chatBody || got.Dialect != llm.DialectOpenAI || got.Arrived.IsZero() {

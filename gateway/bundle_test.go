@@ -20,6 +20,7 @@ import (
 	"github.com/weir-ai/weir/llm"
 	"github.com/weir-ai/weir/registry"
 	"github.com/weir-ai/weir/serve"
+	"github.com/weir-ai/weir/tenant"
 )
 
 // script is a runner that plays a function.
@@ -118,7 +119,7 @@ func (b *safeBuffer) String() string {
 }
 
 // door makes a door without a listener.
-func door(t testing.TB, cfg Config, run script) *bundle {
+func door(t testing.TB, cfg Config, run script, keys ...tenant.Key) *bundle {
 	t.Helper()
 	b := &bundle{models: &registry.Registry{}, metrics: prometheus.NewRegistry(), log: &safeBuffer{}, access: &safeBuffer{}}
 	created := time.Unix(1_700_000_000, 0)
@@ -140,7 +141,12 @@ func door(t testing.TB, cfg Config, run script) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
+	book, err := tenant.New(tenant.Config{Keys: keys}, tenant.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	deps := Deps{
+		Keys:   book,
 		Runner: serve.New(b.models, &endpoints, serve.Options{Report: answers.Listener()}), Models: b.models, Log: slog.New(slog.NewTextHandler(b.log, nil)),
 		AccessLog: b.access, Metrics: b.metrics, Gatherer: b.metrics, Ready: func() error { return b.ready },
 	}
@@ -151,9 +157,9 @@ func door(t testing.TB, cfg Config, run script) *bundle {
 }
 
 // setup makes a door that listens.
-func setup(t testing.TB, cfg Config, run script) *bundle {
+func setup(t testing.TB, cfg Config, run script, keys ...tenant.Key) *bundle {
 	t.Helper()
-	b := door(t, cfg, run)
+	b := door(t, cfg, run, keys...)
 	b.listen(t, b.Handler())
 	return b
 }

@@ -9,8 +9,7 @@ import (
 // Config says who may come in and within which bounds. The zero value is usable: no keys, no TLS, and the limits that each field
 // names. Package config argues for these limits where an operator sets them.
 type Config struct {
-	Keys         []Key
-	KeysRequired bool // refuse requests without a listed key
+	KeysRequired bool // refuse requests without a known key
 
 	Cert, CertKey string   // PEM files; both empty speaks plain HTTP
 	Origins       []string // sites whose pages may ask: scheme://host[:port], or "*" for all; without keys also the names that this server is known by
@@ -58,14 +57,6 @@ func (c Config) Validate() []string {
 	for _, o := range c.Origins {
 		if o != "*" && http.NewCrossOriginProtection().AddTrustedOrigin(o) != nil {
 			add("cors.origins %q is not an origin; write scheme://host or scheme://host:port without a path, or *", o)
-		}
-	}
-	if len(c.Keys) > keysMax {
-		add("keys.list has %d keys; at most %d are compared with each request", len(c.Keys), keysMax)
-	}
-	for i, k := range c.Keys {
-		if _, err := k.digest(); err != nil {
-			add("keys.list[%d]: %v", i, err)
 		}
 	}
 	if (c.Cert == "") != (c.CertKey == "") {

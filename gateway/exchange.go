@@ -16,6 +16,7 @@ import (
 	"github.com/weir-ai/weir/llm"
 	"github.com/weir-ai/weir/openai"
 	"github.com/weir-ai/weir/serve"
+	"github.com/weir-ai/weir/tenant"
 )
 
 // exchange is one request on its way through the door, and what its account will say. It belongs to one goroutine.
@@ -27,10 +28,17 @@ type exchange struct {
 	route *route
 
 	began time.Time
-	id    string // of the request
-	trace string // its traceparent, where it has one
-	key   Key    // that let it in; zero where none did
-	held  int64  // bytes charged to the budget
+	id    string     // of the request
+	trace string     // its traceparent, where it has one
+	key   tenant.Key // that let it in; zero where none did
+
+	tenant llm.TenantID   // who asks; empty where tenants are not told apart
+	class  llm.Class      // of the key
+	asked  llm.Class      // of the request, which may be lower
+	weight float64        // of the tenant
+	owner  *tenant.Tenant // what is configured of it; nil where nothing is known
+
+	held int64 // bytes charged to the budget
 
 	model   llm.ModelID // asked for and served here; empty before that is known
 	stream  bool
@@ -44,6 +52,7 @@ type exchange struct {
 	frames  *openai.Stream // nil where nothing is streamed
 	head    openai.Head    // what every frame of the answer repeats
 	place   llm.Place      // where the answer comes from; zero before that is known
+	waited  bool           // the head went out while the request waited, without the headers of a place
 	joined  bool           // another endpoint has taken up the answer after its head was out
 }
 
@@ -138,7 +147,11 @@ func (x *exchange) refuse(status int, e *llm.Error) {
 		x.header("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 		x.header("Retry-After-Ms", strconv.FormatInt(wait.Milliseconds(), 10))
 	}
-	if status >= 500 && !e.Kind.Meaning().Retry {
+	if e.Reason != "" {
+		x.header("X-Weir-Reason", string(e.Reason))
+	}
+	x.allowance(e.Allowance)
+	if (status >= 500 || status == http.StatusTooManyRequests) && !e.Kind.Meaning().Retry {
 		x.header("X-Should-Retry", "false") // OpenAI's SDKs try every 5xx again, but a fault of ours fails again
 	}
 	x.try(x.answer(status, openai.AppendError(nil, e)))

@@ -1,121 +1,54 @@
 package gateway
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base32"
-	"encoding/binary"
-	"encoding/hex"
-	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/weir-ai/weir/llm"
+	"github.com/weir-ai/weir/tenant"
 )
 
-// Key is one API key as it rests: a public name, whom it lets in, and the hash of the whole. A plain SHA-256 is enough, where a
-// password would need a slow one, because keys are random: nobody guesses 256 bits, however fast the hash.
-type Key struct {
-	ID     string
-	Hash   string // "sha256:" and 64 hexadecimal digits
-	Tenant string
+// Keys finds whom a key lets in, and who asks without one.
+type Keys interface {
+	// Authenticate gives the key and its tenant. The error is an *llm.Error for clients.
+	Authenticate(now time.Time, plain string) (tenant.Key, *tenant.Tenant, error)
+	// Tenant is what is configured of a tenant.
+	Tenant(id llm.TenantID) *tenant.Tenant
 }
 
-// keysMax bounds the list that every request is compared with: 10,000 keys take some 100 µs. Far more than one server's clients,
-// and still less than a token takes.
-const keysMax = 10_000
+// anonymous is the tenant of those who bring no key, where it is configured.
+const anonymous llm.TenantID = "anonymous"
 
-const hashPrefix = "sha256:"
-
-// NewKey makes a key for a tenant. The plain text is for the client and kept nowhere.
-func NewKey(tenant string) (plain string, k Key, err error) {
-	var b [5 + 32]byte // the public part and the secret
-	if _, err := rand.Read(b[:]); err != nil {
-		return "", Key{}, fmt.Errorf("no randomness for a key: %w", err)
-	}
-	letters := base32.StdEncoding.WithPadding(base32.NoPadding)
-	// Every id begins with a letter, so that YAML never takes it for a number.
-	id := "k" + strings.ToLower(letters.EncodeToString(b[:5]))
-	plain = "sk-weir-" + id + "-" + strings.ToLower(letters.EncodeToString(b[5:]))
-	sum := sha256.Sum256([]byte(plain))
-	return plain, Key{ID: id, Hash: hashPrefix + hex.EncodeToString(sum[:]), Tenant: tenant}, nil
-}
-
-// digest reads the hash.
-func (k Key) digest() (sum [sha256.Size]byte, err error) {
-	text, ok := strings.CutPrefix(k.Hash, hashPrefix)
-	b, err := hex.DecodeString(text)
-	if !ok || err != nil || len(b) != len(sum) {
-		return sum, fmt.Errorf("the hash of key %q is not %s and 64 hexadecimal digits; `weir key new` makes an entry", k.ID, hashPrefix)
-	}
-	return [sha256.Size]byte(b), nil
-}
-
-// keyring holds the listed keys. It never changes after New.
-type keyring struct {
-	keys    []Key
-	digests []digest // of keys, in their order
-}
-
-// digest is a SHA-256 as four words, so that ten thousand are compared in the time of one token.
-type digest [4]uint64
-
-func words(sum [sha256.Size]byte) (d digest) {
-	for i := range d {
-		d[i] = binary.LittleEndian.Uint64(sum[8*i:])
-	}
-	return d
-}
-
-// differs is 0 for equal digests and 1 for others, found without a branch.
-func (d digest) differs(e digest) int {
-	x := d[0] ^ e[0] | d[1] ^ e[1] | d[2] ^ e[2] | d[3] ^ e[3]
-	return int((x | -x) >> 63)
-}
-
-func newKeyring(keys []Key) (keyring, error) {
-	r := keyring{keys: keys}
-	for _, k := range keys {
-		d, err := k.digest()
-		if err != nil {
-			return keyring{}, err
-		}
-		r.digests = append(r.digests, words(d))
-	}
-	return r, nil
-}
-
-// find gives the listed key whose hash plain has. Every key is compared in full, so that the time tells neither whether there is
-// such a key nor how far down the list it stands.
-func (r keyring) find(plain string) (Key, bool) {
-	sum := words(sha256.Sum256([]byte(plain)))
-	at := -1
-	for i := range r.digests {
-		at = subtle.ConstantTimeSelect(sum.differs(r.digests[i]), at, i)
-	}
-	if at < 0 {
-		return Key{}, false
-	}
-	return r.keys[at], true
-}
-
-// authenticate finds who asks. Where keys are not required, a listed key still names its tenant, and any other is ignored: SDKs
+// authenticate finds who asks. Where keys are not required, a known key still names its tenant, and any other is ignored: SDKs
 // send one whether they have one or not.
 func (x *exchange) authenticate() error {
+	var wrong error
 	plain, sent := bearer(x.r.Header)
-	if sent {
-		if k, ok := x.s.keys.find(plain); ok {
-			x.key = k
+	if sent && x.s.keys != nil {
+		k, t, err := x.s.keys.Authenticate(x.began, plain)
+		if err == nil {
+			x.key, x.tenant, x.class = k, k.Tenant, k.ClassIn(t)
+			x.of(t)
 			return nil
 		}
+		wrong = err
 	}
 	if !x.s.cfg.KeysRequired || !x.route.is(keyed) {
+		if x.s.keys != nil {
+			if t := x.s.keys.Tenant(anonymous); configured(t) {
+				x.tenant, x.class = anonymous, t.Class
+				x.of(t)
+			}
+		}
 		return nil
 	}
 	x.header("Www-Authenticate", "Bearer")
+	if wrong != nil {
+		return wrong
+	}
 	if sent {
-		return llm.Errorf(llm.Unauthenticated, "Incorrect API key provided. Send one of the keys that this server lists as Authorization: Bearer KEY.")
+		return llm.Errorf(llm.Unauthenticated, "Incorrect API key provided. Send one of the keys that this server knows as Authorization: Bearer KEY.")
 	}
 	for _, other := range []string{"X-Api-Key", "Api-Key"} {
 		if x.r.Header.Get(other) != "" {
@@ -132,4 +65,16 @@ func bearer(h http.Header) (string, bool) {
 		return "", false
 	}
 	return key, true
+}
+
+// configured reports whether anything is configured of a tenant.
+func configured(t *tenant.Tenant) bool {
+	return t.Class != llm.ClassUnset || t.Weight != 0 || t.Limits != (tenant.Limits{}) || len(t.Budgets) > 0 || len(t.Models) > 0
+}
+
+// of notes what the account needs of a tenant.
+func (x *exchange) of(t *tenant.Tenant) {
+	if t != nil {
+		x.weight, x.owner = t.Weight, t
+	}
 }

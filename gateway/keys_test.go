@@ -1,14 +1,17 @@
 package gateway
 
 import (
-	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/weir-ai/weir/llm"
+	"github.com/weir-ai/weir/tenant"
 )
 
-func newKey(t testing.TB, tenant string) (string, Key) {
+func newKey(t testing.TB, team llm.TenantID) (string, tenant.Key) {
 	t.Helper()
-	plain, k, err := NewKey(tenant)
+	plain, k, err := tenant.NewKey(time.Now(), tenant.Key{Tenant: team})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -19,7 +22,7 @@ func TestAKeyLetsIn(t *testing.T) {
 	t.Parallel()
 	first, a := newKey(t, "a")
 	second, c := newKey(t, "c")
-	b := setup(t, Config{Keys: []Key{a, c}, KeysRequired: true}, says("x"))
+	b := setup(t, Config{KeysRequired: true}, says("x"), a, c)
 	check := func(path string, want int, headers ...string) {
 		t.Helper()
 		method, body := "GET", ""
@@ -60,7 +63,7 @@ func TestAKeyLetsIn(t *testing.T) {
 func TestAnUnrequestedKeyIsIgnored(t *testing.T) {
 	t.Parallel()
 	plain, k := newKey(t, "team")
-	b := setup(t, Config{Keys: []Key{k}}, says("x"))
+	b := setup(t, Config{}, says("x"), k)
 	for _, key := range []string{"sk-anything", plain} {
 		if r := b.ask(t, "POST", "/v1/chat/completions", chatBody, "Authorization: Bearer "+key); r.status != 200 {
 			t.Errorf("%q gives %d", key, r.status)
@@ -73,69 +76,23 @@ func TestAnUnrequestedKeyIsIgnored(t *testing.T) {
 	}
 }
 
-func TestKeysAreRandomAndRestHashed(t *testing.T) {
-	t.Parallel()
-	seen := map[string]bool{}
-	for range 100 {
-		plain, k := newKey(t, "t")
-		if len(plain) != len("sk-weir-")+9+1+52 || !strings.Contains(plain, k.ID) || strings.Contains(k.Hash, plain) || seen[plain] || seen[k.ID] || k.ID[0] != 'k' || k.Tenant != "t" {
-			t.Fatalf("key %q, %+v", plain, k)
-		}
-		seen[plain], seen[k.ID] = true, true
-		r, err := newKeyring([]Key{k})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, ok := r.find(plain); !ok || got != k {
-			t.Errorf("the key does not fit its own hash")
-		}
-	}
-}
-
 func TestFaultyConfigsAreRefusedWhole(t *testing.T) {
 	t.Parallel()
-	_, k := newKey(t, "t")
 	bad := Config{
-		Keys: []Key{k, {ID: "plain", Hash: "secret"}, {ID: "short", Hash: "sha256:abcd"}}, Origins: []string{"*", "https://a.example", "a.example", "https://a.example/path"},
-		Cert: "x", Body: 10, BodiesTotal: 5, Idle: -1,
+		Origins: []string{"*", "https://a.example", "a.example", "https://a.example/path"},
+		Cert:    "x", Body: 10, BodiesTotal: 5, Idle: -1,
 	}
 	faults := bad.Validate()
 	text := strings.Join(faults, "\n")
-	for _, want := range []string{"keys.list[1]", "keys.list[2]", `"a.example"`, "/path", "tls", "bodies_total", "limits.idle"} {
+	for _, want := range []string{`"a.example"`, "/path", "tls", "bodies_total", "limits.idle"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the faults do not name %s:\n%s", want, text)
 		}
 	}
-	if len(faults) != 7 {
+	if len(faults) != 5 {
 		t.Errorf("%d faults:\n%s", len(faults), text)
 	}
 	if _, err := New(Deps{}, bad); err == nil {
 		t.Error("a door stands on a faulty config")
 	}
-	many := Config{Keys: make([]Key, keysMax+1)}
-	for i := range many.Keys {
-		many.Keys[i] = Key{ID: fmt.Sprint(i), Hash: k.Hash}
-	}
-	if len(many.Validate()) != 1 {
-		t.Errorf("%d keys give %q", len(many.Keys), many.Validate())
-	}
-	if many.Keys = many.Keys[:keysMax]; len(many.Validate()) != 0 {
-		t.Errorf("at the bound: %q", many.Validate())
-	}
-}
-
-func BenchmarkFindKey(b *testing.B) {
-	plain, k := newKey(b, "t")
-	keys := make([]Key, 1000)
-	for i := range keys {
-		keys[i] = k
-	}
-	r, err := newKeyring(keys)
-	if err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		r.find(plain)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/key")
 }

@@ -49,7 +49,7 @@ func TestListedOriginsMayRead(t *testing.T) {
 func TestPagesOfOtherSitesMakeNothingCompute(t *testing.T) {
 	t.Parallel()
 	plain, k := newKey(t, "t")
-	b := setup(t, Config{Keys: []Key{k}}, says("x"))
+	b := setup(t, Config{}, says("x"), k)
 	check := func(want int, headers ...string) {
 		t.Helper()
 		if r := b.ask(t, "POST", "/v1/chat/completions", chatBody, append(headers, "Content-Type: text/plain")...); r.status != want {
@@ -76,7 +76,7 @@ func TestANameThatAnybodyCanPointHereIsRefused(t *testing.T) {
 	}
 	check := func(cfg Config, host string, want int, headers ...string) {
 		t.Helper()
-		b := setup(t, cfg, says("x"))
+		b := setup(t, cfg, says("x"), k)
 		for _, path := range []string{"/v1/chat/completions", "/v1/models", "/metrics", "/none"} {
 			method, found := "GET", want
 			switch path {
@@ -92,7 +92,7 @@ func TestANameThatAnybodyCanPointHereIsRefused(t *testing.T) {
 			}
 		}
 	}
-	listed := Config{Keys: []Key{k}}
+	listed := Config{}
 	for _, host := range []string{"localhost", "localhost:8080", "LOCALHOST.:1", "127.0.0.1:8080", "10.1.2.3", "[::1]:8080", "[::1]"} {
 		check(listed, host, 200)
 	}
@@ -106,7 +106,7 @@ func TestANameThatAnybodyCanPointHereIsRefused(t *testing.T) {
 	check(named, "weir.lan:8080", 200) // whatever the port outside
 	check(named, "evil.example", 403)
 	check(Config{Origins: []string{"*"}}, "any.example", 200)
-	required := Config{Keys: []Key{k}, KeysRequired: true}
+	required := Config{KeysRequired: true}
 	check(required, "any.example", 200, "Authorization: Bearer "+plain)
 
 	b := setup(t, Config{}, says("x"))

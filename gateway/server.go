@@ -31,6 +31,7 @@ type Tokens interface {
 type Deps struct {
 	Runner    llm.Runner            // answers requests by model name
 	Models    Models                // what is served
+	Keys      Keys                  // who is let in; nil knows nobody
 	Tokens    Tokens                // tokens of models that other engines run; nil where there are none
 	Log       *slog.Logger          // nil discards
 	AccessLog io.Writer             // one JSON line a request; nil for none
@@ -51,7 +52,7 @@ type Server struct {
 	gatherer prometheus.Gatherer
 	ready    func() error
 
-	keys    keyring
+	keys    Keys
 	cert    *certificate // nil without TLS
 	origins *origins
 	bodies  budget
@@ -70,7 +71,7 @@ func New(d Deps, c Config) (*Server, error) {
 		return nil, errors.New("gateway: " + strings.Join(bad, "; "))
 	}
 	c = c.withDefaults()
-	s := &Server{cfg: c, runner: d.Runner, models: d.Models, tokens: d.Tokens, log: d.Log, access: newAccessLog(d.AccessLog), gatherer: d.Gatherer, ready: d.Ready}
+	s := &Server{cfg: c, runner: d.Runner, models: d.Models, keys: d.Keys, tokens: d.Tokens, log: d.Log, access: newAccessLog(d.AccessLog), gatherer: d.Gatherer, ready: d.Ready}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -78,9 +79,6 @@ func New(d Deps, c Config) (*Server, error) {
 		s.ready = func() error { return nil }
 	}
 	var err error
-	if s.keys, err = newKeyring(c.Keys); err != nil {
-		return nil, err
-	}
 	if c.Cert != "" {
 		if s.cert, err = newCertificate(c.Cert, c.CertKey, s.log); err != nil {
 			return nil, err

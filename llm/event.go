@@ -68,7 +68,7 @@ type Event struct {
 	Text   string         // for delta, reasoning, prompt
 	Tokens []TokenLogprob // the tokens behind Text, where log-probabilities or ids were asked for
 	Prompt []TokenLogprob // for a frame: the tokens of the prompt, where they were asked for
-	Call   ToolCallDelta  // for a tool call
+	Call   *ToolCallDelta // for a tool call
 	Finish Finish         // for a finish
 	Usage  Usage          // for usage; for a delta and a finish of a local model, what its choice has used so far
 	Err    *Error         // for an error

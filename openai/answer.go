@@ -64,7 +64,7 @@ func (a *Answer) Event(e *llm.Event) error {
 		}
 		a.logprobs(c, e)
 	case llm.EventToolCall:
-		return a.call(&a.choices[e.Choice], &e.Call)
+		return a.call(&a.choices[e.Choice], e.Call)
 	case llm.EventFinish:
 		a.choices[e.Choice].finish = e.Finish
 	case llm.EventUsage:

@@ -20,7 +20,7 @@ func TestAnswerRefusesWhatHasNoPlace(t *testing.T) {
 		}
 	}
 	call := func(index int) llm.Event {
-		return llm.Event{Kind: llm.EventToolCall, Call: llm.ToolCallDelta{Index: index}}
+		return llm.Event{Kind: llm.EventToolCall, Call: &llm.ToolCallDelta{Index: index}}
 	}
 	check(chat, llm.Event{Kind: llm.EventError, Err: llm.Errorf(llm.Timeout, "late")}, llm.Timeout)
 	check(chat, llm.Event{Kind: llm.EventError}, llm.Internal)

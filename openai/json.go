@@ -152,5 +152,9 @@ func AppendError(dst []byte, err *llm.Error) []byte {
 	dst = appendOptional(dst, err.Param)
 	dst = append(dst, `,"code":`...)
 	dst = appendOptional(dst, m.Code)
+	if err.Reason != "" {
+		dst = append(dst, `,"reason":`...)
+		dst = appendString(dst, string(err.Reason))
+	}
 	return append(dst, "}}"...)
 }

@@ -99,7 +99,7 @@ func (m *message) events(choice int, ids []int32) (out []llm.Event) {
 		if call.Index != nil {
 			d.Index = *call.Index
 		}
-		out = append(out, llm.Event{Kind: llm.EventToolCall, Choice: choice, Call: d})
+		out = append(out, llm.Event{Kind: llm.EventToolCall, Choice: choice, Call: &d})
 	}
 	return out
 }

@@ -175,7 +175,7 @@ func (s *Stream) chatDelta(dst []byte, e *llm.Event) []byte {
 		dst = appendString(dst, e.Text)
 	case llm.EventToolCall:
 		dst = append(dst, `,"delta":{"tool_calls":[`...)
-		dst = append(appendCallDelta(dst, &e.Call), ']')
+		dst = append(appendCallDelta(dst, e.Call), ']')
 	default:
 		dst = append(dst, `,"delta":{"content":`...)
 		dst = appendString(dst, e.Text)

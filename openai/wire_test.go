@@ -127,10 +127,10 @@ func TestChatTranscripts(t *testing.T) {
 		delta(1, "b", token(21, "b", -1)), delta(0, "a", token(20, "a", -1)), delta(0, "a", token(20, "a", -1)),
 		finished(0, llm.Finish{Reason: llm.FinishStop, StopIsToken: true, Token: 5}), finished(1, llm.Finish{Reason: llm.FinishLength}), usage)
 	check("chat_tools", "", llm.Event{Kind: llm.EventReasoning, Text: "Let me\nlook."},
-		llm.Event{Kind: llm.EventToolCall, Call: llm.ToolCallDelta{ID: "call_1", Name: "get"}},
-		llm.Event{Kind: llm.EventToolCall, Call: llm.ToolCallDelta{Arguments: `{"city":`}},
-		llm.Event{Kind: llm.EventToolCall, Call: llm.ToolCallDelta{Arguments: `"Zürich"}`}},
-		llm.Event{Kind: llm.EventToolCall, Call: llm.ToolCallDelta{Index: 1, ID: "call_2", Name: "put", Arguments: "{}"}},
+		llm.Event{Kind: llm.EventToolCall, Call: &llm.ToolCallDelta{ID: "call_1", Name: "get"}},
+		llm.Event{Kind: llm.EventToolCall, Call: &llm.ToolCallDelta{Arguments: `{"city":`}},
+		llm.Event{Kind: llm.EventToolCall, Call: &llm.ToolCallDelta{Arguments: `"Zürich"}`}},
+		llm.Event{Kind: llm.EventToolCall, Call: &llm.ToolCallDelta{Index: 1, ID: "call_2", Name: "put", Arguments: "{}"}},
 		finished(0, llm.Finish{Reason: llm.FinishToolCalls}), used(llm.Usage{PromptTokens: 9, CompletionTokens: 8, ReasoningTokens: 4}))
 	check("chat_error", "", delta(0, "Hello"), llm.Event{Kind: llm.EventError, Err: &llm.Error{Kind: llm.SlowReader, Message: "too slow"}})
 

@@ -74,7 +74,7 @@ type bundle struct {
 
 func setup(t *testing.T) bundle {
 	t.Helper()
-	return bundle{keyed: start(t, true, ""), narrow: start(t, false, "engine: {sequences: 1, waiting: 1}\n")}
+	return bundle{keyed: start(t, true, ""), narrow: start(t, false, "engine: {sequences: 1, waiting: 1}\nadmission: {waiting: 1}\n")}
 }
 
 // startMax is long enough for a debug build on a busy machine; a built weir with the built-in model answers within 2 s.

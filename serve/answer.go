@@ -30,6 +30,11 @@ type answer struct {
 	held   [][]byte  // frames that wait for the first content
 	sizes  int       // bytes of held
 
+	seat     *seat       // its place at the gate of the model that is asked now
+	hold     *hold       // what its tenant's limits hold for it; nil where there are none
+	variant  llm.ModelID // the rung that answers, of a model with a ladder
+	degraded []string    // what else was made less of it
+
 	visits  int
 	going   *llm.Continuation // what the present endpoint was told to go on from
 	resumes int
@@ -100,6 +105,19 @@ func (a *answer) send(e *llm.Event) error {
 	a.events = a.events || e.Kind == llm.EventDelta
 	a.failed = a.emit(*e)
 	return a.failed
+}
+
+// queued tells that the answer waits to begin.
+func (a *answer) queued(q llm.Queue) error {
+	a.failed = a.emit(llm.Event{Kind: llm.EventQueued, Queue: &q})
+	return a.failed
+}
+
+// tellLength tells the gate and the tenant's account how long the answer is by now.
+func (a *answer) tellLength() {
+	now := a.now()
+	a.seat.tokens(now, a.count)
+	a.hold.grow(now, a.count)
 }
 
 // empty takes a frame that holds nothing: the one with the role, mostly. Of an answer that was taken up it is left out.

@@ -5,7 +5,6 @@ import (
 
 	"github.com/weir-ai/weir/fleet"
 	"github.com/weir-ai/weir/llm"
-	"github.com/weir-ai/weir/openai"
 	"github.com/weir-ai/weir/route"
 )
 
@@ -20,12 +19,11 @@ const outputGuess = 256
 func (p *Pipeline) ask(ctx context.Context, model llm.ModelID, a *answer) (usage llm.Usage, err error) {
 	table, endpoints := p.Table(model), p.fleet.Endpoints(model)
 	if len(endpoints) > 1 {
-		openai.Prefix(a.req)
 		a.keeping = a.req.Stream && a.req.Choices() == 1 && !a.req.Shape.Whole && a.req.Going == nil
 	}
 	order := orderOf(a.req)
 	for {
-		pick, none := table.Pick(p.now(), order, endpoints, p.picks.Add(1))
+		pick, none := p.next(table, order, endpoints, a)
 		if none != nil {
 			if again, ok := widen(&order, a); ok && err != nil {
 				order = again
@@ -61,6 +59,19 @@ func (p *Pipeline) ask(ctx context.Context, model llm.ModelID, a *answer) (usage
 	}
 }
 
+// next is the endpoint of the next visit: of the first, the one that the gate let the request in to.
+func (p *Pipeline) next(table *route.Table, order route.Ask, endpoints []*fleet.Endpoint, a *answer) (route.Pick, *llm.Error) {
+	if a.seat.fresh {
+		a.seat.fresh = false
+		return a.seat.pick, nil
+	}
+	pick, none := table.Pick(p.now(), order, endpoints, p.picks.Add(1))
+	if none == nil {
+		a.seat.moved(pick)
+	}
+	return pick, none
+}
+
 // orderOf is what routing hears of a request.
 func orderOf(r *llm.Request) route.Ask {
 	o := route.Ask{Prompt: r.Shape.Prompt, Output: r.Limits.MaxTokens, Prefix: r.Shape.Prefix, Block: r.Shape.Block, Session: r.Shape.Session}
@@ -78,7 +89,8 @@ func (p *Pipeline) racing(table *route.Table, pick route.Pick, order route.Ask, 
 	if a.hedge <= 0 || a.visits > 0 || len(endpoints) < 2 {
 		return nil
 	}
-	return &race{p: p, table: table, order: order, endpoints: endpoints, first: pick.Endpoint, model: a.model, after: a.hedge, arrived: a.req.Arrived}
+	return &race{p: p, table: table, order: order, endpoints: endpoints, first: pick.Endpoint, model: a.model, after: a.hedge, arrived: a.req.Arrived,
+		told: llm.Place{Model: a.model, Variant: a.variant, Degraded: a.degraded, Allowance: a.hold.allowance()}}
 }
 
 // visit sends the request to one endpoint and tells everybody how it went. With a race, another may answer in its place.
@@ -90,7 +102,7 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 		runner = r
 	}
 	began := p.now()
-	a.place = llm.Place{Model: a.model, Endpoint: e.ID()}
+	a.place = llm.Place{Model: a.model, Endpoint: e.ID(), Variant: a.variant, Degraded: a.degraded, Allowance: a.hold.allowance()}
 	if !a.req.Arrived.IsZero() {
 		a.place.Queued = began.Sub(a.req.Arrived)
 	}
@@ -106,6 +118,10 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 			if !begun && !a.heard.IsZero() && !r.lost() && ev.Holds&llm.HoldsWhole == 0 {
 				begun = true
 				flight.First(a.heard)
+				a.seat.first(a.heard, pick.Cached)
+			}
+			if a.count >= a.seat.told+tellEvery {
+				a.tellLength()
 			}
 			return err
 		})
@@ -118,6 +134,9 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 	tokens := usage.CompletionTokens / a.req.Choices()
 	if fault != llm.FaultNone || !a.req.Stream {
 		tokens = 0 // of a failure, or of an answer in one piece, nothing is known of the time between tokens
+	}
+	if fault == llm.FaultNone {
+		flight.Whole(end)
 	}
 	flight.End(end, tokens)
 	table.Ended(end, pick, fault, end.Sub(began))

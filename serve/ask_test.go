@@ -49,7 +49,7 @@ func over(t *testing.T, fallbacks []llm.ModelID, models map[llm.ModelID]map[llm.
 				f.seen = append(f.seen, req)
 				return p.run(ctx, req, emit)
 			})
-			endpoints[id] = append(endpoints[id], fleet.New(fleet.Spec{ID: name, Runner: run, Continues: p.continues}))
+			endpoints[id] = append(endpoints[id], fleet.New(fleet.Spec{ID: name, Runner: run, Continues: p.continues, Slots: 256}))
 		}
 	}
 	if err := names.Set(entries); err != nil {
@@ -214,7 +214,7 @@ func TestWhatCannotBeTakenUpEndsInTheError(t *testing.T) {
 	check("a form", whole, counting(10, 4, llm.FaultCut))
 	check("a tool call", stream(1), func(_ context.Context, _ *llm.Request, emit func(llm.Event) error) (llm.Usage, error) {
 		_ = word(emit, 0)
-		_ = emit(llm.Event{Kind: llm.EventToolCall, Call: llm.ToolCallDelta{Name: "f", Arguments: "{"}})
+		_ = emit(llm.Event{Kind: llm.EventToolCall, Call: &llm.ToolCallDelta{Name: "f", Arguments: "{"}})
 		return llm.Usage{}, &llm.Error{Kind: llm.Upstream, Fault: llm.FaultCut}
 	})
 	check("reasoning without its tokens", stream(1), func(_ context.Context, _ *llm.Request, emit func(llm.Event) error) (llm.Usage, error) {

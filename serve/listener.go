@@ -20,6 +20,12 @@ type Listener struct {
 	Refused func(model llm.ModelID)
 	// Resumed is called when an answer that broke off was taken up by another endpoint, or could not be.
 	Resumed func(model llm.ModelID, outcome string)
+	// Waited is called for every request that came to a gate, when it was let in or turned away.
+	Waited func(model llm.ModelID, class llm.Class, d time.Duration)
+	// TurnedAway is called when a tenant's limits or a gate refused a request.
+	TurnedAway func(model llm.ModelID, reason llm.Reason)
+	// SteppedDown is called when a request is answered with less than it asked for: by another variant, or by the name of what was cut.
+	SteppedDown func(model llm.ModelID, to string)
 	// FellBack is called before another model is asked.
 	FellBack func(model, next llm.ModelID)
 }
@@ -29,6 +35,7 @@ type Record struct {
 	Model    llm.ModelID    // the one that answered, which may be a fallback
 	Endpoint llm.EndpointID // the last that was asked; empty where none was
 	Tenant   llm.TenantID
+	Class    llm.Class
 	Task     llm.Task
 	Outcome  string // llm.OutcomeOK or the label of an llm.Kind
 	Usage    llm.Usage
@@ -73,6 +80,24 @@ func (l *Listener) refused(m llm.ModelID) {
 func (l *Listener) resumed(m llm.ModelID, outcome string) {
 	if l.Resumed != nil {
 		l.Resumed(m, outcome)
+	}
+}
+
+func (l *Listener) waited(m llm.ModelID, c llm.Class, d time.Duration) {
+	if l.Waited != nil {
+		l.Waited(m, c, d)
+	}
+}
+
+func (l *Listener) turnedAway(m llm.ModelID, r llm.Reason) {
+	if l.TurnedAway != nil {
+		l.TurnedAway(m, r)
+	}
+}
+
+func (l *Listener) steppedDown(m llm.ModelID, to string) {
+	if l.SteppedDown != nil {
+		l.SteppedDown(m, to)
 	}
 }
 

@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weir-ai/weir/llm"
@@ -21,6 +23,10 @@ type Metrics struct {
 	refused *prometheus.CounterVec   // by model
 	resumes *prometheus.CounterVec   // by model, outcome
 	falls   *prometheus.CounterVec   // by model, to
+
+	waited *prometheus.HistogramVec // by model, class
+	turned *prometheus.CounterVec   // by model, reason
+	less   *prometheus.CounterVec   // by model, to
 }
 
 var (
@@ -29,6 +35,9 @@ var (
 	// tpotBuckets reach from a thousand tokens a second to one in two seconds; people read about ten a second.
 	tpotBuckets = []float64{.001, .0025, .005, .01, .02, .03, .05, .075, .1, .15, .2, .3, .5, 1, 2}
 )
+
+// waitBuckets reach from no wait at all to the longest that a class without objective may.
+var waitBuckets = []float64{.0001, .001, .01, .05, .1, .25, .5, 1, 2, 5, 10, 30, 60, 300}
 
 // NewMetrics registers the metrics with r.
 func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
@@ -50,8 +59,11 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 		refused: counter("weir_retries_refused_total", "Requests that failed because the retry budget was spent."),
 		resumes: counter("weir_resumes_total", "Answers that broke off in their middle, by whether another endpoint went on with them.", "outcome"),
 		falls:   counter("weir_fallbacks_total", "Requests that another model was asked to answer.", "to"),
+		waited:  histogram("weir_gate_wait_seconds", "Time that requests waited at the gate, those that were turned away included.", waitBuckets, "class"),
+		turned:  counter("weir_turned_away_total", "Requests that a tenant's limits or the gate refused, by which bound it was.", "reason"),
+		less:    counter("weir_stepped_down_total", "Requests that were answered with less than they asked for: by another variant, or with what is named cut.", "to"),
 	}
-	for _, c := range []prometheus.Collector{m.ttft, m.tpot, m.prompt, m.cached, m.answer, m.visits, m.heard, m.retries, m.refused, m.resumes, m.falls} {
+	for _, c := range []prometheus.Collector{m.ttft, m.tpot, m.prompt, m.cached, m.answer, m.visits, m.heard, m.retries, m.refused, m.resumes, m.falls, m.waited, m.turned, m.less} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
@@ -62,12 +74,19 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 // Listener hears what is to be counted.
 func (m *Metrics) Listener() Listener {
 	return Listener{
-		Settled:  m.Settled,
-		Visited:  m.visited,
-		Retried:  func(model llm.ModelID, f llm.Fault) { m.retries.WithLabelValues(string(model), f.String()).Inc() },
-		Refused:  func(model llm.ModelID) { m.refused.WithLabelValues(string(model)).Inc() },
-		Resumed:  func(model llm.ModelID, outcome string) { m.resumes.WithLabelValues(string(model), outcome).Inc() },
-		FellBack: func(model, next llm.ModelID) { m.falls.WithLabelValues(string(model), string(next)).Inc() },
+		Settled: m.Settled,
+		Visited: m.visited,
+		Retried: func(model llm.ModelID, f llm.Fault) { m.retries.WithLabelValues(string(model), f.String()).Inc() },
+		Refused: func(model llm.ModelID) { m.refused.WithLabelValues(string(model)).Inc() },
+		Resumed: func(model llm.ModelID, outcome string) { m.resumes.WithLabelValues(string(model), outcome).Inc() },
+		Waited: func(model llm.ModelID, class llm.Class, d time.Duration) {
+			m.waited.WithLabelValues(string(model), class.String()).Observe(d.Seconds())
+		},
+		TurnedAway: func(model llm.ModelID, reason llm.Reason) {
+			m.turned.WithLabelValues(string(model), string(reason)).Inc()
+		},
+		SteppedDown: func(model llm.ModelID, to string) { m.less.WithLabelValues(string(model), to).Inc() },
+		FellBack:    func(model, next llm.ModelID) { m.falls.WithLabelValues(string(model), string(next)).Inc() },
 	}
 }
 

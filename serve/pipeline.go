@@ -17,8 +17,10 @@ import (
 
 	"github.com/agext/levenshtein"
 
+	"github.com/weir-ai/weir/admit"
 	"github.com/weir-ai/weir/fleet"
 	"github.com/weir-ai/weir/llm"
+	"github.com/weir-ai/weir/openai"
 	"github.com/weir-ai/weir/registry"
 	"github.com/weir-ai/weir/route"
 )
@@ -43,6 +45,11 @@ type Pipeline struct {
 	wait   func(context.Context, time.Duration) error
 	picks  atomic.Uint64 // counts choices: the seed of each
 	tables sync.Map      // llm.ModelID -> *route.Table
+
+	tenants   Tenants      // nil where none are known
+	admission admit.Config // of every gate, but for its model's objectives
+	gates     sync.Map     // llm.ModelID -> *gate
+	ladders   sync.Map     // llm.ModelID -> *ladder
 }
 
 // Options are what a pipeline can do without.
@@ -50,6 +57,9 @@ type Options struct {
 	Report Listener
 	Now    func() time.Time                           // the clock; nil is time.Now
 	Wait   func(context.Context, time.Duration) error // sleeps, or ends with ctx; nil is a timer
+
+	Tenants   Tenants      // what limits and budgets are taken from; nil for none
+	Admission admit.Config // bounds and shares of the gates; objectives are the models'
 }
 
 // Panic is the cause of an error that began as a panic.
@@ -63,7 +73,7 @@ func (p *Panic) Error() string { return fmt.Sprintf("panic: %v", p.Value) }
 
 // New makes a pipeline over models and the endpoints that answer for them.
 func New(models Models, endpoints Endpoints, o Options) *Pipeline {
-	p := &Pipeline{models: models, fleet: endpoints, report: o.Report, now: o.Now, wait: o.Wait}
+	p := &Pipeline{models: models, fleet: endpoints, report: o.Report, now: o.Now, wait: o.Wait, tenants: o.Tenants, admission: o.Admission}
 	if p.now == nil {
 		p.now = time.Now
 	}
@@ -88,8 +98,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Run answers one request. The steps that do not exist yet stand between these in this order: reserve the tenant's tokens,
-// replay a cached answer or join the same request in flight, enter the gate.
+// Run answers one request. The step that does not exist yet stands behind the reservation: replay a cached answer or join the same
+// request in flight.
 func (p *Pipeline) Run(ctx context.Context, req *llm.Request, emit func(llm.Event) error) (usage llm.Usage, err error) {
 	arrived := req.Arrived
 	if arrived.IsZero() {
@@ -104,16 +114,46 @@ func (p *Pipeline) Run(ctx context.Context, req *llm.Request, emit func(llm.Even
 	}
 	a := answer{req: req, emit: emit, now: p.now, model: model.ID, hedge: model.Hedge}
 	defer func() { p.settle(req, arrived, &a, usage, err) }()
-	usage, err = p.ask(ctx, model.ID, &a)
+	if a.hold, err = p.reserve(ctx, &model, req); err != nil {
+		return llm.Usage{}, err
+	}
+	defer func() { a.hold.settle(ctx, p.now(), &a, usage) }()
+	usage, err = p.attempt(ctx, model, &a)
 	for _, next := range model.Fallbacks {
 		if err == nil || a.begun || !elsewhere(ctx, err) {
 			break
 		}
+		other, ok := p.models.Get(next)
+		if !ok {
+			continue // a reload has taken it away
+		}
 		p.report.fellBack(model.ID, next)
-		a.model = next
-		usage, err = p.ask(ctx, next, &a)
+		usage, err = p.attempt(ctx, other, &a)
 	}
 	return usage, err
+}
+
+// attempt has one model answer: on the rung of its ladder that can in time, through the gate of that rung, by its endpoints.
+func (p *Pipeline) attempt(ctx context.Context, model registry.Model, a *answer) (usage llm.Usage, err error) {
+	rung := p.descend(model, a)
+	a.model = rung.ID
+	if len(p.fleet.Endpoints(rung.ID)) > 1 {
+		openai.Prefix(a.req)
+	}
+	if a.seat, err = p.gate(&rung).enter(ctx, a); err != nil {
+		return llm.Usage{}, err
+	}
+	defer func() {
+		a.seat.leave(usage, faultOf(ctx, a, err))
+		a.seat = nil
+	}()
+	return p.ask(ctx, rung.ID, a)
+}
+
+// faultOf is what the gate learns of an end: what an endpoint did, or FaultTask for what none did.
+func faultOf(ctx context.Context, a *answer, err error) llm.Fault {
+	fault, _ := blame(ctx, a, err)
+	return fault
 }
 
 // resolve finds the model by its name. The error names the nearest model that is served, or all of them where they are few.
@@ -153,7 +193,7 @@ func (p *Pipeline) settle(req *llm.Request, arrived time.Time, a *answer, usage 
 		return
 	}
 	end := p.now()
-	rec := Record{Model: a.model, Endpoint: a.place.Endpoint, Tenant: req.Tenant, Task: req.Task, Outcome: llm.OutcomeOK, Usage: usage, Duration: end.Sub(arrived)}
+	rec := Record{Model: a.model, Endpoint: a.place.Endpoint, Tenant: req.Tenant, Class: req.Class, Task: req.Task, Outcome: llm.OutcomeOK, Usage: usage, Duration: end.Sub(arrived)}
 	if err != nil {
 		rec.Outcome = llm.AsError(err).Kind.String()
 	}

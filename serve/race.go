@@ -23,6 +23,7 @@ type race struct {
 	endpoints []*fleet.Endpoint
 	first     *fleet.Endpoint
 	model     llm.ModelID
+	told      llm.Place // what the client was told of the first
 	after     time.Duration
 	arrived   time.Time
 
@@ -175,7 +176,8 @@ func (r *race) won(who int, emit func(llm.Event) error) error {
 	if who == 1 {
 		r.second.heard = r.p.now()
 		r.second.flight.First(r.second.heard)
-		place := llm.Place{Model: r.model, Endpoint: r.second.pick.Endpoint.ID()}
+		place := r.told
+		place.Endpoint = r.second.pick.Endpoint.ID()
 		if !r.arrived.IsZero() {
 			place.Queued = r.second.began.Sub(r.arrived)
 		}

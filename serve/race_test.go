@@ -25,7 +25,7 @@ func hedging(t *testing.T, waits map[llm.EndpointID]time.Duration, run func(id l
 	var list []*fleet.Endpoint
 	for id, wait := range waits {
 		answers := run(id)
-		list = append(list, fleet.New(fleet.Spec{ID: id, Runner: fakeRunner(func(ctx context.Context, req *llm.Request, emit func(llm.Event) error) (llm.Usage, error) {
+		list = append(list, fleet.New(fleet.Spec{ID: id, Slots: 256, Runner: fakeRunner(func(ctx context.Context, req *llm.Request, emit func(llm.Event) error) (llm.Usage, error) {
 			if err := emit(llm.Event{Kind: llm.EventFrame, Frame: []byte("role of " + id)}); err != nil {
 				return llm.Usage{}, err
 			}
