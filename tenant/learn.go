@@ -30,6 +30,7 @@ const (
 	// outputsFew is how many answers must have been seen: with fewer, the ninth of ten is none of them.
 	outputsFew    = 16
 	outputsFade   = 1.0 / 200
+	outputsEach   = 8                    // the ninth of ten is looked for each so many answers: it moves slowly
 	outputQuarter = 4                    // steps in a doubling: each length is known to a fifth, upwards
 	outputSteps   = outputQuarter*20 + 1 // to a million tokens; longer ones count as that
 	outputShare   = 0.9
@@ -59,7 +60,7 @@ func (o *outputs) learn(tokens int) {
 	m.weights[step] += m.next
 	m.total += m.next
 	m.next *= 1 + outputsFade
-	if m.count++; m.count < outputsFew {
+	if m.count++; m.count < outputsFew || m.count%outputsEach != 0 {
 		return
 	}
 	if m.next > 1e12 { // long before the weights lose digits

@@ -44,7 +44,7 @@ const clockBack = int64(time.Second / time.Microsecond)
 
 // refill brings the bucket to a moment.
 func (b *bucket) refill(us int64, limit int) {
-	if us < b.at && b.at-us < clockBack {
+	if limit == 0 || us < b.at && b.at-us < clockBack {
 		return
 	}
 	b.lacks, b.at = Refill(b.lacks, us-b.at, limit), us

@@ -53,30 +53,38 @@ type Price struct {
 // Cost is what a usage costs, rounded up to a millionth, so that nothing is free by being small.
 func (p Price) Cost(u llm.Usage) Money {
 	cached := int64(min(u.CachedTokens, u.PromptTokens))
-	return perMillion(
-		times(p.Input, int64(u.PromptTokens)-cached),
-		times(p.Cached, cached),
-		times(p.Output, int64(u.CompletionTokens)))
+	var s sum
+	s.add(p.Input, int64(u.PromptTokens)-cached)
+	s.add(p.Cached, cached)
+	s.add(p.Output, int64(u.CompletionTokens))
+	return s.perMillion()
 }
 
 // most is what a prompt and an answer of so many tokens can cost at most, whatever of the prompt turns out to be cached.
 func (p Price) most(prompt, output int64) Money {
-	return perMillion(times(max(p.Input, p.Cached), prompt), times(p.Output, output))
+	var s sum
+	s.add(max(p.Input, p.Cached), prompt)
+	s.add(p.Output, output)
+	return s.perMillion()
 }
 
-// times multiplies, and gives the largest number in place of one that would not fit.
-func times(price Money, tokens int64) int64 {
-	hi, lo := bits.Mul64(uint64(max(0, price)), uint64(max(0, tokens)))
-	if hi != 0 || lo > math.MaxInt64/4 {
+// sum adds products that 64 bits do not hold.
+type sum struct{ high, low uint64 }
+
+func (s *sum) add(price Money, tokens int64) {
+	high, low := bits.Mul64(uint64(max(0, price)), uint64(max(0, tokens)))
+	var carry uint64
+	s.low, carry = bits.Add64(s.low, low, 0)
+	s.high, _ = bits.Add64(s.high, high, carry)
+}
+
+// perMillion is a millionth of the sum, rounded up, and a quarter of the largest number in place of more.
+func (s *sum) perMillion() Money {
+	low, carry := bits.Add64(s.low, uint64(Unit)-1, 0)
+	high := s.high + carry
+	if high >= uint64(Unit)/16 {
 		return math.MaxInt64 / 4
 	}
-	return int64(lo)
-}
-
-func perMillion(parts ...int64) Money {
-	var sum int64
-	for _, p := range parts {
-		sum += p
-	}
-	return Money((sum + int64(Unit) - 1) / int64(Unit))
+	v, _ := bits.Div64(high, low, uint64(Unit))
+	return Money(min(v, math.MaxInt64/4))
 }

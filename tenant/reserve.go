@@ -221,16 +221,14 @@ func (r *Reservation) learn(now time.Time, u llm.Usage) {
 func (r *Reservation) close(now time.Time, u llm.Usage, requests int64) {
 	used := int64(u.Total())
 	c := Change{Tenant: r.draw.Tenant, Lease: r.draw.Lease, Now: now, Limits: r.member.Limits, Requests: requests, Tokens: used - r.tokens(), End: true}
-	var spends [SpendsMax]Spend
-	for i := range r.draw.Spends {
-		spends[i] = r.spends[i]
+	for i := range r.draw.Spends { // in place: nothing else reads them from now on
 		spent := used
 		if r.bounds[i].money {
 			spent = int64(r.terms.price.Cost(u))
 		}
-		spends[i].Amount = spent - r.amount(r.bounds[i])
+		r.spends[i].Amount = spent - r.amount(r.bounds[i])
 	}
-	r.book.adjust(r, &c, spends[:len(r.draw.Spends)])
+	r.book.adjust(r, &c, r.draw.Spends)
 }
 
 // whole refuses what no waiting lets in: more than all of a limit.
