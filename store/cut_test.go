@@ -26,7 +26,8 @@ import (
 // any database. What the file system does with the names of new files is not simulated.
 type cutDisk struct {
 	name     string
-	failSync atomic.Bool // every sync fails from now on
+	failSync atomic.Bool  // every sync fails from now on
+	room     atomic.Int64 // bytes of the log that fit on the disk; 0 any number
 
 	mu   sync.Mutex
 	log  []diskOp
@@ -126,6 +127,9 @@ func (d *cutDisk) wire(system uintptr) {
 	}
 	d.xWrite = func(tls *libc.TLS, file, data uintptr, n int32, offset int64) int32 {
 		f := d.file(file)
+		if room := d.room.Load(); room > 0 && strings.HasSuffix(f.name, "-wal") && offset+int64(n) > room {
+			return lib.SQLITE_FULL
+		}
 		d.note(diskOp{kind: opWrite, file: f.name, at: offset, data: bytes.Clone(unsafe.Slice(at[byte](data), n))})
 		return below[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](f.below.FxWrite)(tls, file, data, n, offset)
 	}
@@ -349,5 +353,36 @@ func TestDiskThatCannotSync(t *testing.T) {
 	}
 	if missing, err := checkPairs(dir, map[int]bool{1: true}); missing != 0 || err != nil {
 		t.Error(fmt.Errorf("after a restart %d are missing, %w", missing, err))
+	}
+}
+
+// TestDiskFullAtCommit: a group that does not fit is written one by one, and each request has its own answer.
+func TestDiskFullAtCommit(t *testing.T) {
+	t.Parallel()
+	d := newCutDisk(t)
+	b := newBundle(t, Options{vfs: d.name})
+	d.room.Store(256 << 10)
+	release := b.hold()
+	var small, large []chan error
+	for i := range 6 {
+		small = append(small, b.send(insert(i)))
+		large = append(large, b.send(statement("INSERT INTO numbers (n, body) VALUES (?, ?)", 100+i, strings.Repeat("x", 300<<10))))
+	}
+	release()
+	for _, a := range small {
+		if err := <-a; err != nil {
+			t.Errorf("one that fits: %v", err)
+		}
+	}
+	for _, a := range large {
+		if err := <-a; !errors.Is(err, ErrDiskFull) {
+			t.Errorf("one that does not: %v", err)
+		}
+	}
+	b.answers.Wait()
+	d.room.Store(0)
+	b.mustWrite("INSERT INTO numbers (n, body) VALUES (50, ?)", strings.Repeat("x", 300<<10))
+	if n := b.numbers(); n != 7 {
+		t.Errorf("%d rows, not 7", n)
 	}
 }

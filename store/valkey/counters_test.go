@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,8 +16,7 @@ import (
 	"github.com/weir-ai/weir/tenant"
 )
 
-// replica is one Counters. While its server is away it counts at a second server, under a prefix of its own for each time: real
-// counters that conform, and whose levels a test can read.
+// replica is one Counters.
 type replica struct {
 	*Counters
 	t   *testing.T
@@ -44,16 +41,11 @@ func (l *logged) lines() []string {
 	return strings.Split(strings.TrimSpace(l.text.String()), "\n")
 }
 
-var places atomic.Int64
-
-func newReplica(t *testing.T, server, own *server, r prometheus.Registerer) *replica {
+func newReplica(t *testing.T, server *server, r prometheus.Registerer) *replica {
 	t.Helper()
 	log := &logged{}
 	k, err := Open(Config{Addresses: []string{server.address()}}, Options{
-		Local: func() tenant.Counters {
-			return openShared(t, Config{Addresses: []string{own.address()}, Prefix: fmt.Sprint("own-", places.Add(1)), Timeout: restTimeout})
-		},
-		Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: r,
+		Local: tenant.NewLocal, Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: r,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -110,9 +102,9 @@ func (r *replica) back() {
 // told when the server is back, with nothing in it.
 func TestServerDies(t *testing.T) {
 	t.Parallel()
-	server, own := startServer(t), startServer(t)
+	server := startServer(t)
 	registry := prometheus.NewRegistry()
-	one, two := newReplica(t, server, own, registry), newReplica(t, server, own, nil)
+	one, two := newReplica(t, server, registry), newReplica(t, server, nil)
 	one.take(draw(1, 40), "")
 	if g := two.take(draw(2, 20), ""); g.Spent[0] != 60 {
 		t.Fatalf("two replicas have spent %v, not 60", g.Spent)
@@ -182,8 +174,8 @@ func gauge(t *testing.T, r *prometheus.Registry, name string) float64 {
 // TestServerKeepsItsLevels: a server that was only out of reach is told what was spent meanwhile, once.
 func TestServerKeepsItsLevels(t *testing.T) {
 	t.Parallel()
-	server, own := startServer(t), startServer(t)
-	one := newReplica(t, server, own, nil)
+	server := startServer(t)
+	one := newReplica(t, server, nil)
 	one.take(draw(1, 40), "")
 	one.leave(errors.New("a wire was cut"))
 	one.take(draw(2, 30), "")
@@ -212,9 +204,9 @@ func TestServerKeepsItsLevels(t *testing.T) {
 // given up is undone.
 func TestServerHangs(t *testing.T) {
 	t.Parallel()
-	server, own := startServer(t), startServer(t)
+	server := startServer(t)
 	registry := prometheus.NewRegistry()
-	one := newReplica(t, server, own, registry)
+	one := newReplica(t, server, registry)
 	one.take(draw(1, 10), "")
 	direct := openShared(t, Config{Addresses: []string{server.address()}})
 	if err := direct.c.Do(t.Context(), direct.c.B().ClientPause().Timeout(600).All().Build()).Error(); err != nil {
@@ -249,8 +241,8 @@ func TestServerHangs(t *testing.T) {
 // TestClientLeaves: a request whose client leaves in the middle is no fault of the server.
 func TestClientLeaves(t *testing.T) {
 	t.Parallel()
-	server, own := startServer(t), startServer(t)
-	one := newReplica(t, server, own, nil)
+	server := startServer(t)
+	one := newReplica(t, server, nil)
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
 	if _, err := one.Take(ctx, draw(1, 10)); !errors.Is(err, context.Canceled) {
@@ -264,8 +256,8 @@ func TestClientLeaves(t *testing.T) {
 // TestLogIsQuiet: a thousand requests that find the server dead are told once.
 func TestLogIsQuiet(t *testing.T) {
 	t.Parallel()
-	server, own := startServer(t), startServer(t)
-	one := newReplica(t, server, own, nil)
+	server := startServer(t)
+	one := newReplica(t, server, nil)
 	server.kill()
 	began := time.Now()
 	var wg sync.WaitGroup
@@ -287,9 +279,9 @@ func TestLogIsQuiet(t *testing.T) {
 // TestStartsWithoutServer: a replica that starts while the server is away serves, and shares once it is there, with the kept levels.
 func TestStartsWithoutServer(t *testing.T) {
 	t.Parallel()
-	server, own := startServer(t), startServer(t)
+	server := startServer(t)
 	server.kill()
-	one := newReplica(t, server, own, nil)
+	one := newReplica(t, server, nil)
 	if one.Shared() {
 		t.Fatal("shared with a dead server")
 	}
@@ -308,8 +300,8 @@ func TestStartsWithoutServer(t *testing.T) {
 // TestClocksDoNotMatter: replicas whose clocks are a day apart share one minute.
 func TestClocksDoNotMatter(t *testing.T) {
 	t.Parallel()
-	server, own := startServer(t), startServer(t)
-	replicas := []*replica{newReplica(t, server, own, nil), newReplica(t, server, own, nil)}
+	server := startServer(t)
+	replicas := []*replica{newReplica(t, server, nil), newReplica(t, server, nil)}
 	began := time.Now()
 	granted := int64(0)
 	for n := range uint64(200) {

