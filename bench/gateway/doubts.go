@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/weir-ai/weir/bench/peer"
+)
 
 // What makes a figure doubtful.
 const (
@@ -26,7 +30,7 @@ func doubts(rows []row) []string {
 	}
 	if s, ok := direct["stream500"]; ok && s.Chunks < fullShare*chunksNormal {
 		out = append(out, fmt.Sprintf("Without a gateway only %s of %s chunks/s arrived: the machine is too slow or too busy for 500 streams.",
-			thousands(s.Chunks), thousands(chunksNormal)))
+			peer.Thousands(s.Chunks), peer.Thousands(chunksNormal)))
 	}
 	for _, r := range rows {
 		out = append(out, r.doubts(direct["closed64"].PerSecond)...)

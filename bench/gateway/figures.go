@@ -4,7 +4,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"slices"
+
+	"github.com/weir-ai/weir/bench/peer"
 )
 
 // yardstick is the server whose figures are 1 in the ratios, and none is the load without a gateway.
@@ -15,12 +16,12 @@ const (
 
 // figures are the whole result.
 type figures struct {
-	Machine   machine  `json:"machine"`
-	Rounds    int      `json:"rounds"`
-	Seconds   int      `json:"seconds"`
-	Scenarios []string `json:"scenarios"`
-	Servers   []row    `json:"servers"`
-	Doubts    []string `json:"doubts,omitempty"` // what makes the figures less than they seem
+	Machine   peer.Machine `json:"machine"`
+	Rounds    int          `json:"rounds"`
+	Seconds   int          `json:"seconds"`
+	Scenarios []string     `json:"scenarios"`
+	Servers   []row        `json:"servers"`
+	Doubts    []string     `json:"doubts,omitempty"` // what makes the figures less than they seem
 }
 
 // row is one server.
@@ -53,15 +54,6 @@ type summary struct {
 	RatioCPU       float64 `json:"ratio_cpu,omitempty"`
 }
 
-// median is 0 of nothing, and the mean of the two in the middle of an even number.
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	v = slices.Sorted(slices.Values(v))
-	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
-}
-
 // conclude makes medians, ratios and doubts from the turns.
 func (f *figures) conclude() {
 	var yard []turn
@@ -83,7 +75,7 @@ func (r *row) conclude(yard []turn, names []string) {
 			starts, idle = append(starts, t.Start), append(idle, t.Idle.Now)
 		}
 	}
-	r.Start, r.Idle, r.Scenes = median(starts), median(idle), map[string]summary{}
+	r.Start, r.Idle, r.Scenes = peer.Median(starts), peer.Median(idle), map[string]summary{}
 	for _, name := range names {
 		if s := summarise(r.Turns, yard, name); s.Rounds > 0 {
 			r.Scenes[name] = s
@@ -129,9 +121,9 @@ func summarise(turns, yard []turn, name string) summary {
 		}
 	}
 	for i, c := range columns {
-		*c.median = median(values[i])
+		*c.median = peer.Median(values[i])
 		if c.ratio != nil {
-			*c.ratio = median(ratios[i])
+			*c.ratio = peer.Median(ratios[i])
 		}
 	}
 	if all > 0 {

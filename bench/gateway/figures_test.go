@@ -9,26 +9,6 @@ import (
 	"testing"
 )
 
-func TestMedian(t *testing.T) {
-	t.Parallel()
-	check := func(want float64, values ...float64) {
-		t.Helper()
-		if got := median(values); got != want {
-			t.Errorf("median of %v is %v, want %v", values, got, want)
-		}
-	}
-	check(0)
-	check(3, 3)
-	check(2, 3, 1)
-	check(2, 9, 1, 2)
-	check(2.5, 9, 1, 2, 3)
-	values := []float64{3, 1, 2}
-	median(values)
-	if values[0] != 3 {
-		t.Errorf("median changed what it was given: %v", values)
-	}
-}
-
 // closed is a round with closed64 alone.
 func closed(o outcome) turn {
 	o.Load, o.Answers = 64, 100

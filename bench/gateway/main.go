@@ -22,7 +22,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
+
+	"github.com/weir-ai/weir/bench/peer"
 )
 
 // options are the flags.
@@ -64,7 +65,7 @@ func (o *options) validate() error {
 	if o.seconds < 1 {
 		faults = append(faults, fmt.Errorf("-seconds %d: give 1 or more", o.seconds))
 	}
-	faults = append(faults, known("-only", o.only, serverNames()), known("-scenarios", o.scenarios, scenarioNames()))
+	faults = append(faults, peer.Known("-only", o.only, serverNames()), peer.Known("-scenarios", o.scenarios, scenarioNames()))
 	if _, err := os.Stat(filepath.Join(o.dir, "loadgen")); err != nil {
 		faults = append(faults, fmt.Errorf("-dir %s is not the bench folder of a checkout: %w", o.dir, err))
 	}
@@ -74,20 +75,6 @@ func (o *options) validate() error {
 		o.json = filepath.Join(dir, ".cache", "gateway.json")
 	}
 	return errors.Join(append(faults, err)...)
-}
-
-// known refuses the first name that is none of all.
-func known(flag string, names, all []string) error {
-	for _, n := range names {
-		found := false
-		for _, a := range all {
-			found = found || a == n
-		}
-		if !found {
-			return fmt.Errorf("%s: %q is none of %s", flag, n, strings.Join(all, ", "))
-		}
-	}
-	return nil
 }
 
 func main() {
@@ -106,17 +93,17 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	raiseFileLimit()
+	peer.RaiseFileLimit()
 	work, err := os.MkdirTemp("", "weir-bench-gateway-")
 	if err != nil {
 		return err
 	}
 	if o.keep {
-		say("configurations and logs stay in %s", work)
+		peer.Say("configurations and logs stay in %s", work)
 	} else {
 		defer os.RemoveAll(work)
 	}
-	b := bench{options: o, work: work, machine: readMachine()}
+	b := bench{options: o, work: work, machine: peer.ReadMachine()}
 	if err := b.buildTools(ctx); err != nil {
 		return err
 	}
@@ -129,9 +116,4 @@ func run(ctx context.Context, args []string) error {
 	}
 	fmt.Print(figures.markdown())
 	return nil
-}
-
-// say tells how far the run is; the table alone goes to standard output.
-func say(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/weir-ai/weir/bench/peer"
 )
 
 // memory is what a server holds, in MB of 2^20 bytes. Of several processes it is their sum.
@@ -21,11 +23,11 @@ func readMemory(pids []int) memory {
 	var m memory
 	for _, pid := range pids {
 		status := fmt.Sprintf("/proc/%d/status", pid)
-		m.Peak += kibibytes(status, "VmHWM") / mebibyte
+		m.Peak += peer.Kibibytes(status, "VmHWM") / mebibyte
 		if len(pids) == 1 {
-			m.Now += kibibytes(status, "VmRSS") / mebibyte
+			m.Now += peer.Kibibytes(status, "VmRSS") / mebibyte
 		} else {
-			m.Now += kibibytes(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss") / mebibyte
+			m.Now += peer.Kibibytes(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss") / mebibyte
 		}
 	}
 	return m
@@ -36,25 +38,6 @@ func resetPeak(pids []int) {
 	for _, pid := range pids {
 		_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 	}
-}
-
-// kibibytes reads a field such as "VmRSS:  1024 kB"; 0 where it is not.
-func kibibytes(file, field string) float64 {
-	text, _ := os.ReadFile(file)
-	return fieldOf(string(text), field)
-}
-
-func fieldOf(text, field string) float64 {
-	for line := range strings.Lines(text) {
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || name != field {
-			continue
-		}
-		number, _, _ := strings.Cut(strings.TrimSpace(value), " ")
-		n, _ := strconv.ParseFloat(number, 64)
-		return n
-	}
-	return 0
 }
 
 // descendants are a process and all below it.

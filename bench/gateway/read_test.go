@@ -1,12 +1,13 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weir-ai/weir/bench/peer"
 )
 
 func TestReadOutcome(t *testing.T) {
@@ -36,34 +37,9 @@ func TestReadProc(t *testing.T) {
 	if got := parentOf("12 (a)"); got != 0 {
 		t.Errorf("parent %d of a broken line, want 0", got)
 	}
-	status := "Name:\tx\nVmHWM:\t  2048 kB\nVmRSS:\t    1536 kB\n"
-	hwm, rss, none := fieldOf(status, "VmHWM"), fieldOf(status, "VmRSS"), fieldOf(status, "VmX")
-	if hwm != 2048 || rss != 1536 || none != 0 {
-		t.Errorf("VmHWM %v, VmRSS %v, none %v", hwm, rss, none)
-	}
-	if got := cpuModel("processor : 0\nmodel name\t: AMD EPYC 9R14\nmodel name : other\n"); got != "AMD EPYC 9R14" {
-		t.Errorf("CPU %q", got)
-	}
 	if pids := descendants(os.Getpid()); pids[0] != os.Getpid() {
 		t.Errorf("descendants %v do not begin with the process itself", pids)
 	}
-}
-
-func TestReadVersion(t *testing.T) {
-	t.Parallel()
-	check := func(text, want string) {
-		t.Helper()
-		if got := readVersion(text); got != want {
-			t.Errorf("version of %q is %q, want %q", text, got, want)
-		}
-	}
-	check("nginx version: nginx/1.22.1\n", "1.22.1")
-	check("HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/\nStatus", "2.6.12-1+deb12u4")
-	check("10:11:12 - retrying in 2.5s\n\nLiteLLM: Current Version = 1.106.2\n", "1.106.2")
-	check("weir 1.2.3 linux\n", "1.2.3")
-	check("version: 0bdb3720 (abcd1234), built at unknown", "0bdb3720")
-	check("version: 250 (0bdb372), built at today", "250")
-	check("", "")
 }
 
 func TestFlags(t *testing.T) {
@@ -108,13 +84,13 @@ func TestConfigurations(t *testing.T) {
 		if s.configure == nil {
 			continue
 		}
-		at := site{dir: t.TempDir(), program: "program", addr: "127.0.0.1:4001", upstream: "127.0.0.1:4002", cores: 3}
+		at := peer.Site{Dir: t.TempDir(), Program: "program", Addr: "127.0.0.1:4001", Upstream: "127.0.0.1:4002", Cores: 3, Key: benchKey, Model: benchModel}
 		c, err := s.configure(at)
-		if err != nil || c.program != "program" {
+		if err != nil || c.Program != "program" {
 			t.Fatalf("%s: %+v, %v", s.name, c, err)
 		}
-		all := strings.Join(c.args, " ")
-		files, err := filepath.Glob(filepath.Join(at.dir, "*"))
+		all := strings.Join(c.Args, " ")
+		files, err := filepath.Glob(filepath.Join(at.Dir, "*"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +101,7 @@ func TestConfigurations(t *testing.T) {
 			}
 			all += string(text)
 		}
-		for _, want := range []string{"127.0.0.1", "4001", at.upstream} {
+		for _, want := range []string{"127.0.0.1", "4001", at.Upstream} {
 			if !strings.Contains(all, want) {
 				t.Errorf("%s's configuration lacks %s:\n%s", s.name, want, all)
 			}
@@ -133,27 +109,5 @@ func TestConfigurations(t *testing.T) {
 		if strings.Contains(all, "0.0.0.0") || strings.Contains(all, "%!") {
 			t.Errorf("%s's configuration:\n%s", s.name, all)
 		}
-	}
-}
-
-func TestInstalled(t *testing.T) {
-	if got := variable("llama-swap"); got != "WEIR_BENCH_LLAMA_SWAP" {
-		t.Errorf("variable %s", got)
-	}
-	find := func() (string, error) { return installed("weir-bench-none")(t.Context(), nil) }
-	if _, err := find(); !errors.Is(err, errAbsent) || !strings.Contains(err.Error(), "WEIR_BENCH_WEIR_BENCH_NONE") {
-		t.Errorf("%v, want an error that tells how to name the program", err)
-	}
-	program := filepath.Join(t.TempDir(), "peer")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("WEIR_BENCH_WEIR_BENCH_NONE", program)
-	if got, err := find(); err != nil || got != program {
-		t.Errorf("found %q, %v; want %q", got, err, program)
-	}
-	t.Setenv("WEIR_BENCH_WEIR_BENCH_NONE", program+"x")
-	if _, err := find(); err == nil || errors.Is(err, errAbsent) || !strings.Contains(err.Error(), program+"x") {
-		t.Errorf("%v, want an error that names the wrong program", err)
 	}
 }

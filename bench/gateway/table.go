@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/weir-ai/weir/bench/peer"
 )
 
 // column is one of the table; its cell is of a server that was measured.
@@ -70,17 +71,17 @@ func (f figures) notes() []string {
 	var out []string
 	for _, r := range f.Servers {
 		if r.Skipped != "" {
-			out = append(out, fmt.Sprintf("%s was skipped: %s", r.Name, oneLine(r.Skipped)))
+			out = append(out, fmt.Sprintf("%s was skipped: %s", r.Name, peer.OneLine(r.Skipped)))
 		}
 		for i, t := range r.Turns {
 			if t.Fault != "" {
-				out = append(out, fmt.Sprintf("%s failed in round %d: %s", r.Name, i+1, oneLine(t.Fault)))
+				out = append(out, fmt.Sprintf("%s failed in round %d: %s", r.Name, i+1, peer.OneLine(t.Fault)))
 			}
 			for _, name := range f.Scenarios {
 				o, ok := t.Scenes[name]
 				switch {
 				case o.Fault != "":
-					out = append(out, fmt.Sprintf("%s failed in round %d, %s: %s", r.Name, i+1, name, oneLine(o.Fault)))
+					out = append(out, fmt.Sprintf("%s failed in round %d, %s: %s", r.Name, i+1, name, peer.OneLine(o.Fault)))
 				case ok && o.Answers == 0:
 					out = append(out, fmt.Sprintf("%s finished no request that began within the %d s of %s in round %d (failed: %s)",
 						r.Name, f.Seconds, name, i+1, cmp.Or(o.FailedBy, "none")))
@@ -90,8 +91,6 @@ func (f figures) notes() []string {
 	}
 	return out
 }
-
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func (r row) title() string {
 	name := r.Name
@@ -121,7 +120,7 @@ func rateCell(r row, scene string) string {
 	if !ok {
 		return fails
 	}
-	return thousands(s.PerSecond) + ratio(s.RatioPerSecond) + s.failure()
+	return peer.Thousands(s.PerSecond) + ratio(s.RatioPerSecond) + s.failure()
 }
 
 func cpuCell(r row) string {
@@ -129,7 +128,7 @@ func cpuCell(r row) string {
 	if !ok || r.Name == none {
 		return ""
 	}
-	return thousands(s.CPUPerRequest) + ratio(s.RatioCPU)
+	return peer.Thousands(s.CPUPerRequest) + ratio(s.RatioCPU)
 }
 
 // latencyCell names the load where it is not the scenario's own.
@@ -138,7 +137,7 @@ func latencyCell(r row, scene, load string) string {
 	if !ok {
 		return fails
 	}
-	text := number(s.P50) + " / " + number(s.P99) + ratio(s.RatioP50, s.RatioP99)
+	text := peer.Number(s.P50) + " / " + peer.Number(s.P99) + ratio(s.RatioP50, s.RatioP99)
 	for _, sc := range scenarios() {
 		if sc.name == scene && sc.load != s.Load {
 			text += ", " + fmt.Sprintf(load, s.Load)
@@ -149,7 +148,7 @@ func latencyCell(r row, scene, load string) string {
 
 func chunksCell(r row) string {
 	if s, ok := r.Scenes["stream500"]; ok {
-		return thousands(s.Chunks)
+		return peer.Thousands(s.Chunks)
 	}
 	return fails
 }
@@ -176,39 +175,11 @@ func ratio(v ...float64) string {
 	var out []string
 	for _, x := range v {
 		if x > 0 {
-			out = append(out, factor(x))
+			out = append(out, peer.Factor(x))
 		}
 	}
 	if out == nil {
 		return ""
 	}
 	return " (" + strings.Join(out, ", ") + ")"
-}
-
-// factor shows hundredths, which is finer than any machine repeats, up to ten.
-func factor(v float64) string {
-	if v >= 10 {
-		return thousands(v)
-	}
-	return strconv.FormatFloat(v, 'f', 2, 64)
-}
-
-// number shows two digits that count, and no more decimals than that needs.
-func number(v float64) string {
-	switch {
-	case v >= 10:
-		return thousands(v)
-	case v >= 1:
-		return fmt.Sprintf("%.1f", v)
-	}
-	return fmt.Sprintf("%.2f", v)
-}
-
-// thousands rounds to a whole number and groups it.
-func thousands(v float64) string {
-	digits := strconv.FormatFloat(v, 'f', 0, 64)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/weir-ai/weir/bench/peer"
 )
 
 func TestTable(t *testing.T) {
@@ -18,7 +20,7 @@ func TestTable(t *testing.T) {
 	slow := full(111, 138, 296)
 	slow.Scenes["open2000"] = outcome{Load: 100, P50: 138, P99: 296, Answers: 95, Failed: 5}
 	delete(slow.Scenes, "stream500")
-	f := figures{Machine: machine{CPU: "A CPU", Cores: 2}, Rounds: 1, Seconds: 6, Scenarios: scenarioNames(), Servers: []row{
+	f := figures{Machine: peer.Machine{CPU: "A CPU", Cores: 2}, Rounds: 1, Seconds: 6, Scenarios: scenarioNames(), Servers: []row{
 		{Name: none, Turns: []turn{full(35_500, 0.17, 3)}},
 		{Name: yardstick, Turns: []turn{full(12_500, 0.5, 10)}},
 		{Name: "weir", Version: "1.2.3", Turns: []turn{full(10_000, 0.6, 11)}},
@@ -48,7 +50,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-func TestNumbers(t *testing.T) {
+func TestCells(t *testing.T) {
 	t.Parallel()
 	check := func(got, want string) {
 		t.Helper()
@@ -56,13 +58,6 @@ func TestNumbers(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	check(thousands(999.4), "999")
-	check(thousands(999.5), "1,000")
-	check(thousands(1_234_567), "1,234,567")
-	check(thousands(0), "0")
-	check(number(0.049), "0.05")
-	check(number(1), "1.0")
-	check(number(10), "10")
 	check(ratio(0, 0), "")
 	check(ratio(1.256, 0.5), " (1.26, 0.50)")
 	check(ratio(1987.67), " (1,988)")

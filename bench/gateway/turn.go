@@ -4,18 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
+
+	"github.com/weir-ai/weir/bench/peer"
 )
 
 // bench is one run of the driver.
 type bench struct {
 	options
 	work    string // folder of configurations and logs
-	machine machine
+	machine peer.Machine
 }
 
 // turn is one server in one round.
@@ -43,7 +43,7 @@ func (b *bench) measure(ctx context.Context) (figures, error) {
 			if programs[i] == "" {
 				continue
 			}
-			say("round %d of %d: %s", round, b.rounds, s.name)
+			peer.Say("round %d of %d: %s", round, b.rounds, s.name)
 			t := b.takeTurn(ctx, s, programs[i], round)
 			if ctx.Err() != nil {
 				return f, ctx.Err()
@@ -63,15 +63,15 @@ func (b *bench) prepare(ctx context.Context, s server) (r row, program string) {
 	}
 	program, err := s.find(ctx, b)
 	switch {
-	case errors.Is(err, errAbsent):
+	case errors.Is(err, peer.ErrAbsent):
 		r.Skipped = err.Error()
 	case err != nil:
 		r.Turns = []turn{{Fault: err.Error()}}
 	default:
-		r.Version = versionOf(ctx, program, s)
+		r.Version = peer.VersionOf(ctx, program, s.version, s.env)
 		return r, program
 	}
-	say("%s: %v", s.name, err)
+	peer.Say("%s: %v", s.name, err)
 	return r, ""
 }
 
@@ -92,7 +92,7 @@ func (b *bench) takeTurn(ctx context.Context, s server, program string, round in
 	t := turn{Scenes: map[string]outcome{}}
 	fail := func(err error) turn {
 		t.Fault = err.Error()
-		say("  %s: %v", s.name, err)
+		peer.Say("  %s: %v", s.name, err)
 		return t
 	}
 	dir := filepath.Join(b.work, fmt.Sprintf("%s-%d", s.name, round))
@@ -103,15 +103,15 @@ func (b *bench) takeTurn(ctx context.Context, s server, program string, round in
 	if err != nil {
 		return fail(err)
 	}
-	defer mock.stop()
-	p, at := mock, aim{addr: upstream, mock: mock.pid()}
+	defer mock.Stop()
+	p, at := mock, aim{addr: upstream, mock: mock.PID()}
 	if s.configure != nil {
 		began := time.Now()
-		if p, at.addr, err = b.startServer(ctx, s, site{dir: dir, program: program, upstream: upstream, cores: b.machine.Cores}); err != nil {
+		if p, at.addr, err = b.startServer(ctx, s, b.site(dir, program, upstream)); err != nil {
 			return fail(err)
 		}
-		defer p.stop()
-		t.Start, at.server = time.Since(began).Seconds(), p.pid()
+		defer p.Stop()
+		t.Start, at.server = time.Since(began).Seconds(), p.PID()
 		rest(ctx, settle)
 		t.Idle = readMemory(descendants(at.server))
 	}
@@ -119,50 +119,54 @@ func (b *bench) takeTurn(ctx context.Context, s server, program string, round in
 	return t
 }
 
-func (b *bench) startMock(ctx context.Context, dir string) (*process, string, error) {
-	addr, err := freeAddr()
+func (b *bench) startMock(ctx context.Context, dir string) (*peer.Process, string, error) {
+	addr, err := peer.FreeAddr()
 	if err != nil {
 		return nil, "", err
 	}
-	p, err := start(dir, "mock", command{program: filepath.Join(b.cache(), "mock"), args: []string{"-addr", addr,
+	p, err := peer.Start(dir, "mock", peer.Command{Program: filepath.Join(b.cache(), "mock"), Args: []string{"-addr", addr,
 		"-chunks", fmt.Sprint(streamChunks), "-interval", streamInterval.String(), "-tokens", "200"}})
 	if err != nil {
 		return nil, "", err
 	}
-	if err := p.ready(ctx, addr, startMax); err != nil {
-		p.stop()
+	if err := p.Ready(ctx, addr, ready, peer.StartMax); err != nil {
+		p.Stop()
 		return nil, "", fmt.Errorf("mock: %w", err)
 	}
 	return p, addr, nil
 }
 
+func (b *bench) site(dir, program, upstream string) peer.Site {
+	return peer.Site{Dir: dir, Program: program, Upstream: upstream, Cores: b.machine.Cores, Key: benchKey, Model: benchModel}
+}
+
 // startServer gives the server a free address and waits until it answers.
-func (b *bench) startServer(ctx context.Context, s server, at site) (*process, string, error) {
-	addr, err := freeAddr()
+func (b *bench) startServer(ctx context.Context, s server, at peer.Site) (*peer.Process, string, error) {
+	addr, err := peer.FreeAddr()
 	if err != nil {
 		return nil, "", err
 	}
-	at.addr = addr
+	at.Addr = addr
 	c, err := s.configure(at)
 	if err != nil {
 		return nil, "", err
 	}
-	c.env = s.env
-	p, err := start(at.dir, s.name, c)
+	c.Env = s.env
+	p, err := peer.Start(at.Dir, s.name, c)
 	if err != nil {
 		return nil, "", err
 	}
-	if err := p.ready(ctx, addr, s.startMax); err != nil {
-		p.stop()
+	if err := p.Ready(ctx, addr, ready, s.startMax); err != nil {
+		p.Stop()
 		return nil, "", err
 	}
 	return p, addr, nil
 }
 
 // runScenarios goes on with the next one where one fails, for a server that fails at one load often takes another.
-func (b *bench) runScenarios(ctx context.Context, s server, p *process, at aim, into map[string]outcome) {
+func (b *bench) runScenarios(ctx context.Context, s server, p *peer.Process, at aim, into map[string]outcome) {
 	for _, scene := range scenarios() {
-		if known("", []string{scene.name}, b.scenarios) != nil || ctx.Err() != nil {
+		if peer.Known("", []string{scene.name}, b.scenarios) != nil || ctx.Err() != nil {
 			continue
 		}
 		if at.server != 0 {
@@ -174,13 +178,13 @@ func (b *bench) runScenarios(ctx context.Context, s server, p *process, at aim, 
 			o.Memory = readMemory(descendants(at.server))
 		}
 		select {
-		case <-p.ended:
-			err = p.why()
+		case <-p.Ended():
+			err = p.Why()
 		default:
 		}
 		if err != nil {
 			o.Fault = err.Error()
-			say("  %s, %s: %v", s.name, scene.name, err)
+			peer.Say("  %s, %s: %v", s.name, scene.name, err)
 		}
 		into[scene.name] = o
 	}
@@ -192,12 +196,4 @@ func rest(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-time.After(d):
 	}
-}
-
-func split(addr string) (host, port string) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		panic("an address of freeAddr without a port: " + strings.TrimSpace(addr))
-	}
-	return host, port
 }

@@ -1,4 +1,4 @@
-package main
+package peer
 
 import (
 	"context"
@@ -14,14 +14,16 @@ import (
 	"time"
 )
 
+var question = Question{Body: `{"model":"m","messages":[]}`, Key: "sk-test", Want: "alpha beta gamma"}
+
 // shell starts a script as a server.
-func shell(t *testing.T, script string) *process {
+func shell(t *testing.T, script string) *Process {
 	t.Helper()
 	sh, err := exec.LookPath("sh")
 	if err != nil {
 		t.Skip("sh stands in for servers here")
 	}
-	p, err := start(t.TempDir(), "script", command{program: sh, args: []string{"-c", script}, env: []string{"WORD=lost"}})
+	p, err := Start(t.TempDir(), "script", Command{Program: sh, Args: []string{"-c", script}, Env: []string{"WORD=lost"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,8 +38,8 @@ func TestStopEndsWorkersToo(t *testing.T) {
 	for worker == 0 {
 		_, _ = fmt.Sscan(p.tail(), &worker)
 	}
-	p.stop()
-	p.stop() // again is allowed
+	p.Stop()
+	p.Stop() // again is allowed
 	for limit := time.Now().Add(10 * time.Second); runs(worker); {
 		if time.Now().After(limit) {
 			t.Fatalf("worker %d outlived its server", worker)
@@ -58,25 +60,25 @@ func runs(pid int) bool {
 
 func TestReadyTellsWhyNot(t *testing.T) {
 	t.Parallel()
-	addr, err := freeAddr()
+	addr, err := FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := shell(t, `echo "first line"; echo "no licence, $WORD"; exit 3`)
-	defer p.stop()
-	err = p.ready(t.Context(), addr, time.Minute)
+	defer p.Stop()
+	err = p.Ready(t.Context(), addr, question, time.Minute)
 	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no licence, lost") {
 		t.Errorf("%v, want how it ended and its last words", err)
 	}
 }
 
-func TestReadyNeedsTheMocksAnswer(t *testing.T) {
+func TestReadyNeedsTheEnginesAnswer(t *testing.T) {
 	t.Parallel()
 	asked := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked++
 		switch {
-		case r.Header.Get("Authorization") != "Bearer "+benchKey:
+		case r.Header.Get("Authorization") != "Bearer "+question.Key:
 			t.Errorf("asked with %q", r.Header.Get("Authorization"))
 		case asked == 1:
 			http.Error(w, "loading", http.StatusServiceUnavailable)
@@ -87,25 +89,25 @@ func TestReadyNeedsTheMocksAnswer(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	p := &process{ended: make(chan struct{})}
-	if err := p.ready(t.Context(), server.Listener.Addr().String(), time.Minute); err != nil || asked != 3 {
+	p := &Process{ended: make(chan struct{})}
+	if err := p.Ready(t.Context(), server.Listener.Addr().String(), question, time.Minute); err != nil || asked != 3 {
 		t.Errorf("%v after %d questions, want readiness at the third", err, asked)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	asked = 0
-	if err := p.ready(ctx, server.Listener.Addr().String(), time.Minute); err == nil {
+	if err := p.Ready(ctx, server.Listener.Addr().String(), question, time.Minute); err == nil {
 		t.Error("ready in a run that was interrupted")
 	}
 }
 
 func TestFreeAddrIsLoopback(t *testing.T) {
 	t.Parallel()
-	addr, err := freeAddr()
+	addr, err := FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, port := split(addr)
+	host, port := Split(addr)
 	if host != "127.0.0.1" || port == "0" {
 		t.Errorf("address %s", addr)
 	}
