@@ -34,19 +34,25 @@ func spanAt(now time.Time, per Per, zone *time.Location) span {
 // midnights, where they go back over it.
 func midnight(year int, month time.Month, day int, zone *time.Location) time.Time {
 	noon := time.Date(year, month, day, 12, 0, 0, 0, time.UTC)
-	wanted := noon.Format(time.DateOnly)
+	wanted := number(noon)
 	// The date lies within a day of its noon in UTC, in every zone; dates there only grow, but for an hour that is lived twice, which stays
 	// within its date or, at midnight, returns to the one before: the first moment from which on the date is reached for good.
 	low, high := noon.Add(-40*time.Hour), noon.Add(40*time.Hour)
 	for high.Sub(low) > time.Second {
 		mid := low.Add(high.Sub(low) / 2).Truncate(time.Second)
-		if mid.In(zone).Format(time.DateOnly) >= wanted {
+		if number(mid.In(zone)) >= wanted {
 			high = mid
 		} else {
 			low = mid
 		}
 	}
 	return high.In(zone)
+}
+
+// number orders dates.
+func number(t time.Time) int {
+	year, month, day := t.Date()
+	return year*10_000 + int(month)*100 + day
 }
 
 // bound is one budget as a tenant has it: what of it is asked and counted at each request.
