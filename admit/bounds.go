@@ -110,7 +110,7 @@ func (q *queue) tail() (*entry, float64) {
 
 // refuse makes the verdict for x, which does not wait any more, or never did.
 func (g *Gate) refuse(t instant, x *entry, why llm.Reason, after time.Duration, p prediction) Verdict {
-	x.queue.want(t)
+	x.queue.class.wanted = t
 	v := Verdict{Reason: why, Wait: p.wait, RetryAfter: g.book(t, x, after)}
 	g.leave(x)
 	return v

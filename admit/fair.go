@@ -29,12 +29,12 @@ type class struct {
 	held     usage   // of waiting, what cannot be displaced
 	credit   float64 // work that it is owed of its share
 	wanted   instant // when one of it could not start at once
-	contend  meter   // weights of the tenants to whom that happened of late
 	arrivals meter   // work a second that was let in, of late
 	often    meter   // the same, for longer
 	offered  meter   // work a second that came, of late
 	factor   float64 // how careful to be with predicted waits
 	book     ledger
+	shares   shares
 }
 
 // tenant is what is known of a tenant in all classes.
@@ -59,13 +59,16 @@ type queue struct {
 	waiting []*entry
 	work    float64 // of waiting
 	at      int     // in class.active; -1 where nothing waits, or while passed over
-	wanted  instant // when one of it could not start at once
 	book    ledger
+	offered meter   // work a second that came, let in or not
+	calls   bool    // it is among the class's callers
+	paid    instant // until when what it was let have is paid for, at its fair rate
 }
 
 // line is a queue in the heap, with what predictions look at: a thousand of them lie side by side.
 type line struct {
 	counter, work, weight float64
+	paid                  instant
 	length                int
 	queue                 *queue
 }
@@ -124,20 +127,8 @@ func (g *Gate) push(t instant, x *entry) {
 	} else {
 		c.fix(q)
 	}
-	q.want(t)
+	c.wanted = t
 	g.deadline.push(x)
-}
-
-// want notes that a request could not start at once. Each time counts for the time since the last, so that the sum is of tenants and not of
-// requests.
-func (q *queue) want(t instant) {
-	q.class.contend.add(t, q.weight*min(t-q.wanted, contendTime).Seconds())
-	q.wanted, q.class.wanted = t, t
-}
-
-// contending is the weight of all tenants that want to start something, q's with it.
-func (c *class) contending(t instant, q *queue) float64 {
-	return max(c.weights, c.contend.now(t), q.weight)
 }
 
 // pull takes x out of all that waits.
@@ -236,8 +227,11 @@ func (g *Gate) unblock() {
 
 func (c *class) less(i, j int) bool {
 	a, b := &c.active[i], &c.active[j]
-	if a.counter != b.counter {
+	switch {
+	case a.counter != b.counter:
 		return a.counter < b.counter
+	case a.paid != b.paid:
+		return a.paid < b.paid // who has had less of late
 	}
 	if x, y := a.queue.waiting[0], b.queue.waiting[0]; x.arrived != y.arrived {
 		return x.arrived < y.arrived
@@ -275,7 +269,7 @@ func (c *class) remove(q *queue) {
 	}
 }
 
-func (q *queue) line() line { return line{q.counter, q.work, q.weight, len(q.waiting), q} }
+func (q *queue) line() line { return line{q.counter, q.work, q.weight, q.paid, len(q.waiting), q} }
 
 // fix puts q in its place after anything of it changed.
 func (c *class) fix(q *queue) {
@@ -422,8 +416,6 @@ const (
 	// good part of what may wait where there is no objective, which burst after burst is a load.
 	recently = 5 * time.Second
 	lately   = 30 * time.Second
-	// contendTime is how long a tenant counts as one of those who want something.
-	contendTime = 10 * time.Second
 )
 
 func (m *meter) add(t instant, n float64) {

@@ -73,7 +73,7 @@ func New(c Config) *Gate {
 		weight: weightPrior, outputs: quantile(outputPrior),
 	}
 	for i := range g.classes {
-		g.classes[i] = class{rank: i, config: g.config.Classes[i], factor: factorPrior, arrivals: meter{time: recently}, often: meter{time: lately}, offered: meter{time: recently}, contend: meter{time: contendTime}}
+		g.classes[i] = class{rank: i, config: g.config.Classes[i], factor: factorPrior, arrivals: meter{time: recently}, often: meter{time: lately}, offered: meter{time: recently}}
 	}
 	g.returns = returns{booked: map[uint64]uint16{}, come: comePrior, seed: c.Seed}
 	return g
@@ -97,6 +97,7 @@ func (g *Gate) Offer(now time.Time, e Entry, place Place) (Ticket, Verdict) {
 	x := g.make(t, e)
 	x.returned = g.returns.take(t, x)
 	x.queue.class.offered.add(t, float64(x.work))
+	x.queue.class.call(t, x.queue, float64(x.work))
 	if g.waiting.Requests > 0 && g.anyRoom(t) {
 		g.pending = g.drain(t, place, g.pending)
 	}
@@ -206,6 +207,7 @@ func (g *Gate) admit(t instant, x *entry) {
 	c := x.queue.class
 	c.arrivals.add(t, float64(x.work))
 	c.often.add(t, float64(x.work))
+	c.take(t, x.queue, float64(x.work), g.usual(x))
 }
 
 // place asks the router, and notes whether what stands in the way is prompts that are yet to be computed.

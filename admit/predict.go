@@ -147,10 +147,13 @@ func (g *Gate) predict(t instant, x *entry) prediction {
 	tag := q.counter + own/q.weight
 	for i := range c.active {
 		o := &c.active[i]
-		if o.counter >= tag || o.queue == q {
+		if o.counter > tag || o.counter == tag && o.paid > q.paid || o.queue == q {
 			continue
 		}
-		w := min(o.work, (tag-o.counter)*o.weight+g.typical/2)
+		w := min(o.work, (tag-o.counter)*o.weight+g.typical/2) // whole requests: half of one more than the line says
+		if o.counter == tag {
+			w = min(o.work, g.typical)
+		}
 		ahead += w
 		n += w / o.work * float64(o.length)
 	}
@@ -165,10 +168,7 @@ func (g *Gate) predict(t instant, x *entry) prediction {
 		return p
 	}
 	p.known = true
-	each := g.typical
-	if each == 0 {
-		each = float64(x.work)
-	}
+	each := g.usual(x)
 	left := g.left(c, rate, false)
 	if x.at < 0 && !x.returned {
 		allowed := (x.startBy - t).Seconds() * rate * left
@@ -179,6 +179,14 @@ func (g *Gate) predict(t instant, x *entry) prediction {
 	one := each / (rate * left)
 	p.likely = p.wait + time.Duration(math.Sqrt(min(p.wait.Seconds(), 1e6)*min(one, 1e6))*float64(time.Second))
 	return p
+}
+
+// usual is the mean work of what starts.
+func (g *Gate) usual(x *entry) float64 {
+	if g.typical == 0 {
+		return float64(x.work)
+	}
+	return g.typical
 }
 
 // waitFor is the time until x.work starts behind ahead in its class and higher above it.
@@ -211,14 +219,21 @@ func (g *Gate) lateBy(t instant, x *entry, p prediction) time.Duration {
 	if !p.known {
 		return 0
 	}
-	if p.first && g.lower(x.queue.class) {
-		return 0 // it has the next place: refused, it would leave that to what matters less
+	c := x.queue.class
+	contended := c.contended(t, g)
+	switch {
+	case contended && !x.returned && x.queue.paid > x.startBy:
+		return x.queue.paid - x.startBy // by then it has its turn
+	case contended && x.queue.paid > x.startBy+seconds(returnCredits*g.usual(x)/(c.shares.rate*x.queue.weight)):
+		return x.queue.paid - x.startBy
+	case p.first && (contended || g.lower(c)):
+		return 0 // it has the next place: refused, it would leave that to one with less of a claim
 	}
-	wait := scale(p.likely, x.queue.class.factor)
+	wait := scale(p.likely, c.factor)
 	if x.returned {
 		wait = min(wait, scale(p.wait, returnFactor))
 	}
-	if g.yields(x.queue.class) {
+	if contended && x.queue.paid <= t || g.yields(c) {
 		wait = min(wait, p.wait) // the same, if less surely
 	}
 	return max(wait-(x.startBy-t), 0)

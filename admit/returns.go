@@ -71,9 +71,10 @@ func (g *Gate) book(t instant, x *entry, after time.Duration) time.Duration {
 	if rate := g.rate(); rate > 0 {
 		mine := rate * g.left(c, rate, false) * bookPart
 		d = max(d, c.book.ahead(t, mine/r.come))
-		mine *= q.weight / max(c.contending(t, q), q.weight)
-		behind := (q.counter - c.level()) * q.weight / mine // seconds until the others have had as much
-		d = max(d, max(time.Duration(min(behind, retryMost.Seconds())*float64(time.Second)), 0)+q.book.ahead(t, mine/r.come))
+		if fair := c.shares.rate * q.weight * bookPart; fair > 0 && fair < mine {
+			mine = fair
+		}
+		d = max(d, max(q.paid-t, 0)+q.book.ahead(t, mine/r.come))
 		if d < retryMost {
 			c.book.work += float64(x.work)
 			q.book.work += float64(x.work)
