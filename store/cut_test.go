@@ -245,11 +245,15 @@ func (o diskOp) apply(file []byte, kept func() bool) []byte {
 	return file
 }
 
-// record writes pairs from several goroutines on a cutDisk and gives the number of operations before the first pair.
+// record writes pairs from several goroutines on a cutDisk, with the store's own setting where none is named, and gives the number of operations before the first pair.
 func record(t *testing.T, d *cutDisk, synchronous string) (start int) {
 	s := open(t, t.TempDir(), Options{vfs: d.name})
 	// Small checkpoints, so that cuts fall into them too.
-	for _, pragma := range []string{"synchronous=" + synchronous, "wal_autocheckpoint=30"} {
+	pragmas := []string{"wal_autocheckpoint=30"}
+	if synchronous != "" {
+		pragmas = append(pragmas, "synchronous="+synchronous)
+	}
+	for _, pragma := range pragmas {
 		if err := pragmaExec(t.Context(), s.writer.conn, pragma); err != nil {
 			t.Fatal(err)
 		}
@@ -300,7 +304,7 @@ func lost(t *testing.T, d *cutDisk, start int) (missing int, wrong []string) {
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	d := newCutDisk(t)
-	start := record(t, d, "FULL")
+	start := record(t, d, "")
 	kinds := map[opKind]bool{}
 	for _, o := range d.log[start:] {
 		if o.file == Name {

@@ -104,7 +104,7 @@ func known(ctx context.Context, c *sql.Conn, path string, alone bool) error {
 // migrate makes each step in a transaction of its own.
 func migrate(ctx context.Context, c *sql.Conn) error {
 	for {
-		if err := begin(ctx, c); err != nil {
+		if err := begin(ctx, c, busyMax); err != nil {
 			return err
 		}
 		var version int
@@ -134,8 +134,8 @@ func quickCheck(ctx context.Context, c *sql.Conn, path string) error {
 }
 
 // begin starts a transaction that writes, as soon as no other process has one.
-func begin(ctx context.Context, c *sql.Conn) error {
-	for until := time.Now().Add(busyMax); ; time.Sleep(time.Millisecond) {
+func begin(ctx context.Context, c *sql.Conn, patience time.Duration) error {
+	for until := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		_, err := c.ExecContext(ctx, "BEGIN IMMEDIATE")
 		if !busy(err) || time.Now().After(until) {
 			return err

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"modernc.org/sqlite"
@@ -36,10 +37,11 @@ type Options struct {
 	// Metrics gets the weir_store_ metrics; nil keeps none.
 	Metrics prometheus.Registerer
 
-	vfs      string // a test's own file system below SQLite
-	pagesMax int    // a test's full disk
-	queue    int    // a test's short queue
-	group    int    // a test's small groups
+	vfs      string        // a test's own file system below SQLite
+	pagesMax int           // a test's full disk
+	queue    int           // a test's short queue
+	group    int           // a test's small groups
+	patience time.Duration // a test's short busyMax
 }
 
 // Name is the file in the data folder. SQLite puts two more beside it, Name-wal and Name-shm; a copy of the folder taken while nothing

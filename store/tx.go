@@ -56,7 +56,7 @@ func (t *tx) close() error {
 
 // together writes the requests in one transaction. It reports whether each has its verdict; where not, nothing of them is written.
 func (w *writer) together(live []*request) bool {
-	if err := begin(context.Background(), w.conn); err != nil {
+	if err := begin(context.Background(), w.conn, w.patience); err != nil {
 		w.fail(live, err)
 		return true
 	}

@@ -28,14 +28,15 @@ import (
 // full), each request is tried again alone, and answered for itself. A disk that fails to sync ends the writer: what the system
 // still holds in memory can no longer be told from what is on the disk, and a later sync that succeeds proves nothing about it.
 type writer struct {
-	path    string
-	most    int // requests in a group
-	conn    *sql.Conn
-	tx      tx
-	queue   chan *request
-	changed chan struct{} // a signal when another process has written; at most one waits
-	ended   chan struct{}
-	metrics *metrics
+	path     string
+	most     int           // requests in a group
+	patience time.Duration // with another process
+	conn     *sql.Conn
+	tx       tx
+	queue    chan *request
+	changed  chan struct{} // a signal when another process has written; at most one waits
+	ended    chan struct{}
+	metrics  *metrics
 
 	gate struct {
 		sync.RWMutex // held to send, so that nobody sends after the close
@@ -78,7 +79,7 @@ const (
 )
 
 func newWriter(c *sql.Conn, path string, o Options, m *metrics) *writer {
-	w := &writer{path: path, conn: c, most: cmp.Or(o.group, groupMax), queue: make(chan *request, cmp.Or(o.queue, queueMax)), changed: make(chan struct{}, 1), ended: make(chan struct{}), metrics: m}
+	w := &writer{path: path, conn: c, most: cmp.Or(o.group, groupMax), patience: cmp.Or(o.patience, busyMax), queue: make(chan *request, cmp.Or(o.queue, queueMax)), changed: make(chan struct{}, 1), ended: make(chan struct{}), metrics: m}
 	w.tx = tx{conn: c, prepared: map[string]*sql.Stmt{}}
 	w.version, _ = w.dataVersion()
 	m.waiting(func() float64 { return float64(len(w.queue)) })

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	lib "modernc.org/sqlite/lib"
@@ -312,6 +313,20 @@ func TestBusyFile(t *testing.T) {
 		t.Error(err)
 	}
 	guest.answers.Wait()
+}
+
+// TestBusyForTooLong: a process that does not let the file go makes writes fail, with what to do.
+func TestBusyForTooLong(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, Options{patience: 20 * time.Millisecond})
+	guest := &bundle{Store: open(t, b.Dir(), Options{Guest: true}), t: t}
+	release := guest.hold()
+	if err := b.write(t.Context(), insert(1)); !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), "fuser") {
+		t.Errorf("got %v", err)
+	}
+	release()
+	guest.answers.Wait()
+	b.mustWrite("INSERT INTO numbers (n) VALUES (1)")
 }
 
 // TestGuestBesideABusyServer: a command gets its turn between a server's transactions.

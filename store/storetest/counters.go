@@ -18,7 +18,7 @@ func Counters(t *testing.T, place func(t *testing.T) (open func() tenant.Counter
 	for name, test := range map[string]func(*testing.T, *counted){
 		"requests": limitsRequests, "whole": takesWholeOrNothing, "concurrency": limitsConcurrency, "budget": keepsBudgets, "order": namesTheBound,
 		"periods": movesPeriodsOn, "adjust": adjusts, "no limits": countsWithoutLimits, "load": loadsWhereNothingIs, "tallies": tellsTallies,
-		"large": countsLargeNumbers, "tenants": keepsTenantsApart, "together": cannotOvershoot,
+		"refills": refillsInTime, "large": countsLargeNumbers, "tenants": keepsTenantsApart, "together": cannotOvershoot,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -225,6 +225,31 @@ func adjusts(t *testing.T, c *counted) {
 	level(2, 7, 57)
 	c.change(change(-1, -7, true, day("2026-11-27", -57)))
 	level(1, 0, 0)
+}
+
+// refillsInTime: what a bucket has not at the moment it has after the wait that was told, and not before.
+func refillsInTime(t *testing.T, c *counted) {
+	l := tenant.Limits{Tokens: 60_000} // one in a millisecond
+	c.take(c.draw(l, 60_000), "")
+	began := time.Now()
+	d := c.draw(l, 100)
+	told := c.take(d, llm.ReasonTokens).Wait
+	if told <= 0 || told > 100*time.Millisecond {
+		t.Fatalf("the wait for 100 tokens is %s", told)
+	}
+	for refused := true; refused; {
+		d.Now = time.Now()
+		g, err := c.Take(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused = g.Refused != ""
+		if waited := time.Since(began); refused && waited > 30*time.Second {
+			t.Fatalf("nothing after %s", waited)
+		} else if !refused && waited < told-time.Millisecond {
+			t.Errorf("granted after %s, and told to wait for %s", waited, told)
+		}
+	}
 }
 
 // countsWithoutLimits: no limits, no bounds; what runs is told all the same.

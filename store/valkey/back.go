@@ -25,10 +25,12 @@ func (k *Counters) run() {
 
 // look is one round.
 func (k *Counters) look() {
+	k.round.Lock()
+	defer k.round.Unlock()
 	server, away := k.where()
 	if away == nil {
 		if err := k.settle(context.Background(), server); err != nil {
-			k.leave(err)
+			k.leave(server, err)
 		}
 		return
 	}
@@ -37,24 +39,22 @@ func (k *Counters) look() {
 	}
 }
 
-// connect makes the first connection. The client makes later ones by itself.
-func (k *Counters) connect() error {
-	s, err := connect(k.config)
-	if err != nil {
-		return err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.mu.server = s
-	return nil
+// begin makes counters of this process.
+func (k *Counters) begin() *alone {
+	return &alone{Counters: k.local(), seeded: map[llm.TenantID]bool{}}
 }
 
-// leave begins a time alone, where there is none, and gives the counters of it.
-func (k *Counters) leave(err error) *alone {
+// leave begins a time alone, where there is none, and gives the counters of it. An error of an earlier connection says nothing of the
+// present one: then the counters are for this call alone.
+func (k *Counters) leave(server *shared, err error) *alone {
 	k.mu.Lock()
 	away := k.mu.away
+	if away == nil && server != k.mu.server {
+		k.mu.Unlock()
+		return k.begin()
+	}
 	if away == nil {
-		away = &alone{Counters: k.local(), seeded: map[llm.TenantID]bool{}}
+		away = k.begin()
 		k.mu.away = away
 	}
 	k.mu.Unlock()
@@ -76,33 +76,31 @@ func (k *Counters) tell(text string, err error) {
 	}
 }
 
-// comeBack ends a time alone: the server answers, has levels, and knows what was spent.
+// comeBack ends a time alone: the server answers, has levels, and knows what was spent. The connections are new ones, as each of the
+// old may yet fail once.
 func (k *Counters) comeBack() error {
-	server, _ := k.where()
-	if server == nil {
-		if err := k.connect(); err != nil {
-			return err
-		}
-		server, _ = k.where()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), server.take)
-	err := server.c.Do(ctx, server.c.B().Ping().Build()).Error()
-	cancel()
+	server, err := connect(k.config)
 	if err != nil {
 		return err
 	}
 	if err := k.refill(server); err != nil {
+		server.c.Close()
 		return err
 	}
 	if err := k.settle(context.Background(), server); err != nil {
+		server.c.Close()
 		return err
 	}
 	k.mu.Lock()
-	k.mu.away = nil
-	k.mu.told = time.Time{}
+	old := k.mu.server
+	k.mu.server, k.mu.away, k.mu.told = server, nil, time.Time{}
 	k.mu.Unlock()
+	k.late.Store(0)
 	k.metrics.shared(true)
 	k.log.Info("valkey answers, and limits are shared again", "addresses", k.config.Addresses)
+	if old != nil {
+		old.c.Close()
+	}
 	return nil
 }
 
@@ -155,7 +153,7 @@ func (k *Counters) pay(ctx context.Context, server *shared) error {
 	return nil
 }
 
-// due gives the debts. Only the goroutine of run, and Close after it, takes from them.
+// due gives the debts. They are taken from within a round only.
 func (k *Counters) due() []debt {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,8 +20,8 @@ import (
 
 // Counters are a tenant.Counters that outlives its server.
 //
-// While the server answers, everything is counted there. At the first call that fails, whether refused, broken or late, the replica goes
-// on alone: it counts in its own process, from the levels that it saw last, so that a budget that was spent stays spent and a full
+// While the server answers, everything is counted there. At the first call that fails, or the third in a row that is late, the replica
+// goes on alone: it counts in its own process, from the levels that it saw last, so that a budget that was spent stays spent and a full
 // bucket full. Each replica then holds the whole limit for itself; so many replicas, so many limits, which is better than none and
 // better than refusing everybody. Once a second it looks whether the server is back. If so, it puts its levels where the server has
 // none, in case it came back empty, tells what was spent here meanwhile, and counts there again.
@@ -42,6 +43,10 @@ type Counters struct {
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	closing sync.Once
+
+	round sync.Mutex // held for a round of look: debts are told by one at a time
+
+	late atomic.Int64 // Takes in a row that the server did not answer in time
 
 	mu struct {
 		sync.Mutex
@@ -69,6 +74,9 @@ const (
 	// lookEvery is how often a server that is away is looked for: a restarted one is back in use within a second, and a hundred
 	// replicas ask it a hundred times a second at most.
 	lookEvery = time.Second
+	// lateMax is how many Takes in a row are late before the server counts as away. One may be, where this machine's processor is busy;
+	// each costs its request Config.Timeout, so more would be noticed.
+	lateMax = 3
 	// undoMax bounds the calls that may have to be undone: all that can fail before the first failure is noticed.
 	undoMax = 10_000
 )
@@ -105,8 +113,8 @@ func Open(c Config, o Options) (*Counters, error) {
 		k.log = slog.New(slog.DiscardHandler)
 	}
 	k.mu.homes, k.mu.seen, k.mu.owed = map[tenant.Lease]*alone{}, map[llm.TenantID]*levels{}, map[debtKey]int64{}
-	if err := k.connect(); err != nil {
-		k.leave(err)
+	if k.mu.server, err = connect(c); err != nil {
+		k.leave(nil, err)
 	} else {
 		k.metrics.shared(true)
 	}
@@ -120,6 +128,8 @@ func (k *Counters) Close() error {
 	k.closing.Do(func() {
 		close(k.stop)
 		k.stopped.Wait()
+		k.round.Lock()
+		defer k.round.Unlock()
 		server, away := k.where()
 		if server != nil && away == nil {
 			err = k.settle(context.Background(), server)
@@ -151,6 +161,7 @@ func (k *Counters) Take(ctx context.Context, d *tenant.Draw) (tenant.Grant, erro
 		g, err := server.Take(ctx, d)
 		k.metrics.took(time.Since(began), err)
 		if err == nil {
+			k.late.Store(0)
 			k.saw(d, g)
 			return g, nil
 		}
@@ -158,7 +169,11 @@ func (k *Counters) Take(ctx context.Context, d *tenant.Draw) (tenant.Grant, erro
 		if ctx.Err() != nil {
 			return tenant.Grant{}, ctx.Err() // the client left; the server did nothing wrong
 		}
-		away = k.leave(err)
+		if errors.Is(err, context.DeadlineExceeded) && k.late.Add(1) < lateMax {
+			away = k.begin() // for this request alone
+		} else {
+			away = k.leave(server, err)
+		}
 	}
 	return k.takeHere(ctx, away, d)
 }
@@ -221,7 +236,7 @@ func (k *Counters) Adjust(ctx context.Context, changes []tenant.Change) error {
 			return fmt.Errorf("%w: %d changes wait for it", ErrAway, len(there))
 		}
 		if err := server.Adjust(ctx, there); err != nil {
-			k.failed(ctx, err)
+			k.failed(ctx, server, err)
 			return err
 		}
 	}
@@ -258,7 +273,7 @@ func (k *Counters) Renew(ctx context.Context, now time.Time, held []tenant.Held)
 	var errs []error
 	if len(there) > 0 && away == nil {
 		if err := server.Renew(ctx, now, there); err != nil {
-			k.failed(ctx, err)
+			k.failed(ctx, server, err)
 			errs = append(errs, err)
 		}
 	}
@@ -277,7 +292,7 @@ func (k *Counters) Tallies(ctx context.Context, tenants []llm.TenantID) ([]tenan
 			k.heard(rows)
 			return rows, nil
 		}
-		if away = k.failed(ctx, err); away == nil {
+		if away = k.failed(ctx, server, err); away == nil {
 			return nil, err
 		}
 	}
@@ -299,7 +314,7 @@ func (k *Counters) Load(ctx context.Context, rows []tenant.Tally) error {
 	server, away := k.mu.server, k.mu.away
 	k.mu.Unlock()
 	if away == nil {
-		if err := server.Load(ctx, rows); err != nil && k.failed(ctx, err) == nil {
+		if err := server.Load(ctx, rows); err != nil && k.failed(ctx, server, err) == nil {
 			return err
 		}
 	}
@@ -307,10 +322,10 @@ func (k *Counters) Load(ctx context.Context, rows []tenant.Tally) error {
 }
 
 // failed leaves the server for an error that is not the caller's own ending.
-func (k *Counters) failed(ctx context.Context, err error) *alone {
+func (k *Counters) failed(ctx context.Context, server *shared, err error) *alone {
 	k.metrics.failed()
 	if ctx.Err() != nil {
 		return nil
 	}
-	return k.leave(err)
+	return k.leave(server, err)
 }

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,10 +44,10 @@ func (l *logged) lines() []string {
 	return strings.Split(strings.TrimSpace(l.text.String()), "\n")
 }
 
-func newReplica(t *testing.T, server *server, r prometheus.Registerer) *replica {
+func newReplica(t *testing.T, address string, timeout time.Duration, r prometheus.Registerer) *replica {
 	t.Helper()
 	log := &logged{}
-	k, err := Open(Config{Addresses: []string{server.address()}}, Options{
+	k, err := Open(Config{Addresses: []string{address}, Timeout: timeout}, Options{
 		Local: tenant.NewLocal, Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: r,
 	})
 	if err != nil {
@@ -104,7 +107,7 @@ func TestServerDies(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	registry := prometheus.NewRegistry()
-	one, two := newReplica(t, server, registry), newReplica(t, server, nil)
+	one, two := newReplica(t, server.address(), restTimeout, registry), newReplica(t, server.address(), restTimeout, nil)
 	one.take(draw(1, 40), "")
 	if g := two.take(draw(2, 20), ""); g.Spent[0] != 60 {
 		t.Fatalf("two replicas have spent %v, not 60", g.Spent)
@@ -175,10 +178,14 @@ func gauge(t *testing.T, r *prometheus.Registry, name string) float64 {
 func TestServerKeepsItsLevels(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
-	one := newReplica(t, server, nil)
+	one := newReplica(t, server.address(), restTimeout, nil)
 	one.take(draw(1, 40), "")
-	one.leave(errors.New("a wire was cut"))
+	one.leave(one.mu.server, errors.New("a wire was cut"))
 	one.take(draw(2, 30), "")
+	one.take(draw(3, 31), llm.ReasonTokenBudget)
+	one.back()
+	// A second time alone begins with what is known now, and not with what was known before the first.
+	one.leave(one.mu.server, errors.New("a wire was cut again"))
 	one.take(draw(3, 31), llm.ReasonTokenBudget)
 	one.back()
 	if got := one.spent(); got != 70 {
@@ -194,55 +201,137 @@ func TestServerKeepsItsLevels(t *testing.T) {
 	if got := one.spent(); got != 60 {
 		t.Errorf("%d spent, not 60", got)
 	}
-	// A second time alone begins with what is known now, and not with what was known before the first.
-	one.leave(errors.New("a wire was cut again"))
-	one.take(draw(4, 41), llm.ReasonTokenBudget)
-	one.take(draw(5, 40), "")
 }
 
-// TestServerHangs: a server that does not answer costs a request Config.Timeout once, and what it does later with the calls that were
-// given up is undone.
-func TestServerHangs(t *testing.T) {
-	t.Parallel()
-	server := startServer(t)
-	registry := prometheus.NewRegistry()
-	one := newReplica(t, server, registry)
-	one.take(draw(1, 10), "")
-	direct := openShared(t, Config{Addresses: []string{server.address()}})
-	if err := direct.c.Do(t.Context(), direct.c.B().ClientPause().Timeout(600).All().Build()).Error(); err != nil {
+// wire is a connection to a server that can be made deaf: what is asked arrives, and no answer comes back.
+type wire struct {
+	address string
+	deaf    atomic.Bool
+}
+
+func newWire(t *testing.T, to string) *wire {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = l.Close() })
+	w := &wire{address: l.Addr().String()}
+	go func() {
+		for {
+			outer, err := l.Accept()
+			if err != nil {
+				return
+			}
+			inner, err := net.Dial("tcp", to)
+			if err != nil {
+				_ = outer.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(inner, outer); _ = inner.Close() }()
+			go w.answers(outer, inner)
+		}
+	}()
+	return w
+}
+
+// answers passes answers on. Those that come while the wire is deaf are lost, and the connection with them once it hears again.
+func (w *wire) answers(outer, inner net.Conn) {
+	defer func() { _ = outer.Close() }()
+	lost := false
+	for buffer := make([]byte, 64<<10); ; {
+		n, err := inner.Read(buffer)
+		if err != nil || lost && !w.deaf.Load() {
+			return
+		}
+		if lost = lost || w.deaf.Load(); lost {
+			continue
+		}
+		if _, err := outer.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// TestAnswersAreLost: a server that does not answer in time costs a request Config.Timeout, and what it did with the calls that were
+// given up is undone once it is back.
+func TestAnswersAreLost(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	w := newWire(t, server.address())
+	registry := prometheus.NewRegistry()
+	one := newReplica(t, w.address, 300*time.Millisecond, registry)
+	one.take(draw(1, 10), "")
+	w.deaf.Store(true)
 	var wg sync.WaitGroup
 	for n := range uint64(20) {
 		wg.Go(func() { one.take(draw(100+n, 1), "") })
 	}
 	wg.Wait()
 	if one.Shared() {
-		t.Error("the server hangs, and limits are told to be shared")
+		t.Error("no answers come, and limits are told to be shared")
 	}
 	if got := gauge(t, registry, "weir_limits_shared_failures_total"); got < 1 || got > 20 {
 		t.Errorf("%v failures", got)
 	}
+	direct := openShared(t, Config{Addresses: []string{server.address()}})
+	if n := running(t, direct); n < 2 {
+		t.Fatalf("%d leases at the server: nothing has arrived there", n)
+	}
+	w.deaf.Store(false)
 	one.back()
 	if got := one.spent(); got != 30 {
 		t.Errorf("%d spent, not the 10 before and the 20 alone", got)
 	}
-	rows, err := direct.Tallies(t.Context(), []llm.TenantID{"acme"})
+	if n := running(t, direct); n != 1 {
+		t.Errorf("%d leases at the server; the calls that were given up still hold theirs", n)
+	}
+}
+
+// TestOneLateAnswer: a single late answer is counted here, and told; it is no end of the server.
+func TestOneLateAnswer(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	registry := prometheus.NewRegistry()
+	one := newReplica(t, server.address(), 300*time.Millisecond, registry)
+	one.take(draw(1, 10), "")
+	direct := openShared(t, Config{Addresses: []string{server.address()}})
+	if err := direct.c.Do(t.Context(), direct.c.B().ClientPause().Timeout(400).All().Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	one.take(draw(2, 91), llm.ReasonTokenBudget) // by what was seen
+	one.take(draw(3, 5), "")
+	if gauge(t, registry, "weir_limits_shared_failures_total") == 0 {
+		t.Error("no answer was late")
+	}
+	if !one.Shared() {
+		t.Error("one late answer ended the sharing")
+	}
+	one.look()
+	if got := one.spent(); got != 15 {
+		t.Errorf("%d spent, not 15", got)
+	}
+}
+
+func running(t *testing.T, s *shared) int64 {
+	t.Helper()
+	rows, err := s.Tallies(t.Context(), []llm.TenantID{"acme"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range rows {
-		if r.Name == tenant.TallyRunning && r.Value != 1 {
-			t.Errorf("%d leases at the server; the calls that were given up still hold theirs", r.Value)
+		if r.Name == tenant.TallyRunning {
+			return r.Value
 		}
 	}
+	return 0
 }
 
 // TestClientLeaves: a request whose client leaves in the middle is no fault of the server.
 func TestClientLeaves(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
-	one := newReplica(t, server, nil)
+	one := newReplica(t, server.address(), restTimeout, nil)
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
 	if _, err := one.Take(ctx, draw(1, 10)); !errors.Is(err, context.Canceled) {
@@ -257,7 +346,7 @@ func TestClientLeaves(t *testing.T) {
 func TestLogIsQuiet(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
-	one := newReplica(t, server, nil)
+	one := newReplica(t, server.address(), restTimeout, nil)
 	server.kill()
 	began := time.Now()
 	var wg sync.WaitGroup
@@ -281,7 +370,7 @@ func TestStartsWithoutServer(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
 	server.kill()
-	one := newReplica(t, server, nil)
+	one := newReplica(t, server.address(), restTimeout, nil)
 	if one.Shared() {
 		t.Fatal("shared with a dead server")
 	}
@@ -301,7 +390,7 @@ func TestStartsWithoutServer(t *testing.T) {
 func TestClocksDoNotMatter(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
-	replicas := []*replica{newReplica(t, server, nil), newReplica(t, server, nil)}
+	replicas := []*replica{newReplica(t, server.address(), restTimeout, nil), newReplica(t, server.address(), restTimeout, nil)}
 	began := time.Now()
 	granted := int64(0)
 	for n := range uint64(200) {

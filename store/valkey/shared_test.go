@@ -18,6 +18,7 @@ import (
 
 func openShared(t testing.TB, c Config) *shared {
 	t.Helper()
+	c.Timeout = restTimeout // the processor may be busy with other tests
 	s, err := connect(c)
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +34,7 @@ func TestSharedCounts(t *testing.T) {
 	storetest.Counters(t, func(t *testing.T) func() tenant.Counters {
 		prefix := strings.NewReplacer("/", "-", " ", "-").Replace(t.Name())
 		return func() tenant.Counters {
-			return openShared(t, Config{Addresses: []string{server.address()}, Prefix: prefix, Timeout: restTimeout})
+			return openShared(t, Config{Addresses: []string{server.address()}, Prefix: prefix})
 		}
 	})
 }
@@ -106,7 +107,7 @@ func TestClusterCounts(t *testing.T) {
 	storetest.Counters(t, func(t *testing.T) func() tenant.Counters {
 		prefix := strings.NewReplacer("/", "-", " ", "-").Replace(t.Name())
 		return func() tenant.Counters {
-			s := openShared(t, Config{Addresses: []string{server.address()}, Prefix: prefix, Timeout: restTimeout})
+			s := openShared(t, Config{Addresses: []string{server.address()}, Prefix: prefix})
 			if s.c.Mode() != client.ClientModeCluster {
 				t.Errorf("the client is in mode %s", s.c.Mode())
 			}

@@ -15,7 +15,7 @@ import (
 func BenchmarkTake(b *testing.B) {
 	for _, callers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			s := openShared(b, Config{Addresses: []string{startServer(b).address()}, Timeout: restTimeout})
+			s := openShared(b, Config{Addresses: []string{startServer(b).address()}})
 			var next atomic.Uint64
 			var wg sync.WaitGroup
 			b.ResetTimer()

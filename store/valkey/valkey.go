@@ -3,7 +3,7 @@
 //
 // Counters is the whole: while the server answers, it counts there, in one script and one round trip a request, by the server's
 // clock. Where it does not, each replica counts by itself until it does again, and then tells it what was spent meanwhile. It owns one
-// goroutine between Open and Close, which connects and looks whether the server is back. Its lock is never held during a call.
+// goroutine between Open and Close, which connects and looks whether the server is back. The lock of its state is never held during a call.
 //
 // The package never makes a request wait for longer than Config.Timeout, and keeps no keys and no names but those of tenants in the
 // server.
