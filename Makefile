@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS = -s -w -X main.version=$(VERSION)
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: build test test-real race house sdk lint fuzz soak bench-gateway dist model clean help
+.PHONY: build test test-real race house sdk lint fuzz sim soak bench-gateway bench-store dist model clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -39,11 +39,17 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
 	  echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-20s} $$p || exit 1; done; done
 
+sim: ## the data path in virtual time: SEEDS (200) floods with faults under every rule, a minute; SEED=n plays one again and tells of it
+	WEIR_SIM_SEEDS=$${SEEDS:-200} WEIR_SIM_SEED=$(SEED) $(GO) test -count=1 -timeout 20m -run 'TestSeeds' $(if $(SEED),-v) ./sim
+
 soak: ## 200 streaming clients for a minute
 	WEIR_SOAK=1m $(GO) test -count=1 -run Soak -v ./app
 
 bench-gateway: ## weir, a bare Go proxy and the gateways installed here under the same load, as a table; BENCH="-rounds 1 -only weir,bareproxy"
 	cd bench && $(GO) run ./gateway $(BENCH)
+
+bench-store: ## durable writes a second, and takes from a Valkey that limits are shared in
+	$(GO) test -run '^$$' -bench . -benchtime 20000x ./store ./store/valkey
 
 dist: ## dist/: release binaries for every platform
 	@mkdir -p dist

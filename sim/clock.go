@@ -1,8 +1,12 @@
-// Package sim runs the routing in virtual time: the real route.Table over real fleet.Endpoints, in front of engines that are simulated.
-// Hours of a recorded trace pass in seconds, the same way each time for one seed, so that a routing rule can be judged by what it does
-// to hit rates, balance and waits before any engine is asked.
+// Package sim runs the data path in virtual time: the real gate, tenants, ladder and routing, in front of engines that are simulated.
+// Hours pass in seconds, the same way each time for one seed, so that a rule can be judged by what it does in floods and failures before
+// any engine is asked.
 //
-// Everything happens on the goroutine of who calls World.Run; nothing here reads a clock, starts a goroutine or opens a connection.
+// A World is the routing alone, over recorded traces: what it does to hit rates, balance and waits. A Path is all of it: requests are
+// reserved, wait, start, fail, are retried and settled, as package serve does it. A Scenario is a flood with faults on a Path, made from a
+// seed; Rules are what must hold in each. See docs/sim.md.
+//
+// Everything happens on the goroutine of who calls Run or Play; nothing here reads a clock, starts a goroutine or opens a connection.
 // Engines keep to a cost model and compute nothing: see Engine for what is in it and what is not.
 package sim
 

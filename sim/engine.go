@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weir-ai/weir/llm"
@@ -34,12 +35,13 @@ func (s Speed) Slower(times float64) Speed {
 type Fault func(now time.Duration) (llm.Fault, time.Duration)
 
 // Engine is a simulated engine with continuous batching: prompts wait in order of arrival, are computed in chunks beside the running
-// answers, and are looked up in the prefix cache when their turn comes.
+// answers, and are looked up in the prefix cache when their turn comes. What can go wrong with it is in weather.go.
 type Engine struct {
 	speed   Speed
 	clock   *Clock
 	cache   *Cache
 	fault   Fault
+	weather weather
 	waiting []*visit       // prompts not yet computed whole, in their order
 	coming  map[uint64]int // blocks of those, and how many prompts have each
 	active  []*visit       // answers
@@ -49,11 +51,14 @@ type Engine struct {
 	steps int           // how many they are: several only where no prompt waits
 	chunk []part        // of prompts, in the one step
 	run   int           // counts them: an end that was called off is known by it
+	left  bool          // somebody is gone whose place is to be cleared
 
 	backlog int           // prompt tokens that are yet to be computed
 	since   time.Duration // backlog was this much
 	area    float64       // integral of backlog over time, in token seconds
 	busy    float64       // seconds in which it computed
+	made    int           // tokens of answers, all together
+	most    int           // answers that ran together at most
 	changed func()        // called when backlog has changed
 }
 
@@ -66,11 +71,14 @@ type part struct {
 // visit is one request's time at an engine.
 type visit struct {
 	job    *Job
-	left   int // prompt tokens to compute; -1 before its turn
-	owed   int // of them, counted in the engine's backlog
-	hits   int // blocks that it found
-	output int // tokens of the answer to come
+	left   int  // prompt tokens to compute; -1 before its turn
+	owed   int  // of them, counted in the engine's backlog
+	hits   int  // blocks that it found
+	output int  // tokens of the answer to come
+	cut    bool // it ends in a broken stream once those have come
+	gone   bool // its client left, or its engine died: nobody is told of it any more
 	first  func()
+	grew   func(tokens int) // so many more tokens came, behind the first; may be nil
 	ended  func(llm.Fault)
 }
 
@@ -81,24 +89,59 @@ func NewEngine(clock *Clock, s Speed, f Fault) *Engine {
 
 // submit takes a request. The visit's functions are called as it goes on.
 func (e *Engine) submit(v *visit) {
-	if e.fault != nil {
-		if f, after := e.fault(e.clock.now); f != llm.FaultNone {
-			e.clock.At(e.clock.now+after, func() { v.ended(f) })
-			return
-		}
-	}
 	v.left, v.output = -1, v.job.Output
+	if e.turnedAway(v) {
+		return
+	}
 	e.owe(v, e.expected(v.job))
 	e.waiting = append(e.waiting, v)
 	for _, b := range v.job.Blocks {
 		e.coming[b]++
 	}
-	switch {
-	case e.each == 0:
+	if e.each == 0 {
 		e.start()
-	case e.steps > 1: // the prompt's first chunk goes into the next step
+		return
+	}
+	e.interrupt() // the prompt's first chunk goes into the next step
+}
+
+// interrupt has the steps under way end with the present one.
+func (e *Engine) interrupt() {
+	if e.steps > 1 {
 		e.steps = min(e.steps, int((e.clock.now-e.began)/e.each)+1)
 		e.schedule()
+	}
+}
+
+// leave takes a visit off: its client is gone. An engine notices between two steps.
+func (e *Engine) leave(v *visit) {
+	v.gone, e.left = true, true
+	e.interrupt()
+}
+
+// clear drops those who are gone.
+func (e *Engine) clear() {
+	if !e.left {
+		return
+	}
+	e.left = false
+	gone := func(v *visit) bool { return v.gone }
+	for _, v := range e.waiting {
+		if v.gone {
+			e.owe(v, 0)
+			e.came(v)
+		}
+	}
+	e.waiting = slices.DeleteFunc(e.waiting, gone)
+	e.active = slices.DeleteFunc(e.active, gone)
+}
+
+// came takes a prompt's blocks off those that are to come.
+func (e *Engine) came(v *visit) {
+	for _, b := range v.job.Blocks {
+		if e.coming[b]--; e.coming[b] == 0 {
+			delete(e.coming, b)
+		}
 	}
 }
 
@@ -123,6 +166,7 @@ func (e *Engine) owe(v *visit, tokens int) {
 
 // start plans the next steps.
 func (e *Engine) start() {
+	e.clear()
 	e.chunk = e.chunk[:0]
 	room, tokens := e.speed.Slots-len(e.active), 0
 	for _, v := range e.waiting {
@@ -149,7 +193,7 @@ func (e *Engine) start() {
 		}
 	}
 	e.began = e.clock.now
-	e.each = time.Duration((e.speed.Step + e.speed.Answer*float64(len(e.active)) + e.speed.Prefill*float64(tokens)) * float64(time.Second))
+	e.each = time.Duration(e.weather.slowed() * (e.speed.Step + e.speed.Answer*float64(len(e.active)) + e.speed.Prefill*float64(tokens)) * float64(time.Second))
 	e.schedule()
 }
 
@@ -163,20 +207,26 @@ func (e *Engine) schedule() {
 	})
 }
 
-// end settles the steps that are over.
+// end settles the steps that are over, and then tells everybody: who hears of it may send the engine more.
 func (e *Engine) end() {
 	e.busy += (e.clock.now - e.began).Seconds()
-	running := e.active[:0]
-	var done []*visit
+	e.clear()
+	grown, steps := e.active, e.steps
+	var begun, done []*visit
+	running := make([]*visit, 0, len(e.active)+len(e.chunk))
 	for _, v := range e.active {
-		if v.output -= e.steps; v.output > 0 {
+		v.output -= steps
+		e.made += steps
+		if v.output > 0 {
 			running = append(running, v)
 		} else {
 			done = append(done, v)
 		}
 	}
-	e.active = running
 	for _, p := range e.chunk {
+		if p.v.gone {
+			continue
+		}
 		p.v.left -= p.tokens
 		e.owe(p.v, p.v.left)
 		if p.v.left > 0 {
@@ -184,22 +234,43 @@ func (e *Engine) end() {
 		}
 		e.waiting = e.waiting[1:] // chunks are cut in order
 		e.cache.Add(p.v.job.Blocks)
-		for _, b := range p.v.job.Blocks {
-			if e.coming[b]--; e.coming[b] == 0 {
-				delete(e.coming, b)
-			}
-		}
-		p.v.first()
-		if p.v.output--; p.v.output > 0 {
-			e.active = append(e.active, p.v)
+		e.came(p.v)
+		begun = append(begun, p.v)
+		p.v.output--
+		e.made++
+		if p.v.output > 0 {
+			running = append(running, p.v)
 		} else {
 			done = append(done, p.v)
 		}
 	}
-	for _, v := range done {
-		v.ended(llm.FaultNone)
-	}
+	e.active = running
+	e.most = max(e.most, len(running))
+	e.tell(begun, grown, done, steps)
 	e.start()
+}
+
+// tell calls the functions of those to whom something has happened.
+func (e *Engine) tell(begun, grown, done []*visit, steps int) {
+	for _, v := range grown {
+		if v.grew != nil && !v.gone {
+			v.grew(steps)
+		}
+	}
+	for _, v := range begun {
+		if !v.gone {
+			v.first()
+		}
+	}
+	for _, v := range done {
+		switch {
+		case v.gone:
+		case v.cut:
+			v.ended(llm.FaultCut)
+		default:
+			v.ended(llm.FaultNone)
+		}
+	}
 }
 
 // firstIn is the exact time to the first token of a request that would come now, but for answers that end or begin until then: what an
