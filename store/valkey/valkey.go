@@ -30,7 +30,7 @@ type Config struct {
 	Username  string   // of an ACL; empty: the default user
 	Password  string
 	TLS       bool
-	CA        string // file with certificates to trust instead of the system's; needs TLS
+	CA        string // file with certificates to trust beside the system's; needs TLS
 	Cert, Key string // files with this client's certificate; need TLS, and each other
 	Prefix    string // of the keys; empty is "weir". Replicas that share limits share it
 	// Timeout bounds what a request waits for the server; 0 is 100 ms. A shorter one would take a garbage collection here or a fork
@@ -99,7 +99,9 @@ func (c Config) options() (client.ClientOption, error) {
 		if err != nil {
 			return o, fmt.Errorf("the file of ca cannot be read: %w", err)
 		}
-		o.TLSConfig.RootCAs = x509.NewCertPool()
+		if o.TLSConfig.RootCAs, err = x509.SystemCertPool(); err != nil {
+			o.TLSConfig.RootCAs = x509.NewCertPool() // a system without any
+		}
 		if !o.TLSConfig.RootCAs.AppendCertsFromPEM(text) {
 			return o, fmt.Errorf("ca %s has no certificate in PEM form", c.CA)
 		}
