@@ -38,7 +38,7 @@ type commands struct {
 	Bench      benchCommand      `cmd:"" help:"Measure the embedded engine's speed on a model or a shape."`
 	Flood      floodCommand      `cmd:"" help:"Put load on any OpenAI-compatible server and report how it held."`
 	Check      checkCommand      `cmd:"" help:"Check a configuration and print it with every default."`
-	Key        keyCommand        `cmd:"" help:"Make API keys."`
+	Key        keyCommand        `cmd:"" help:"Make, list and revoke API keys."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 	Completion completionCommand `cmd:"" help:"Print the completion script of a shell."`
 }

@@ -9,13 +9,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/weir-ai/weir/config"
-	"github.com/weir-ai/weir/llm"
-	"github.com/weir-ai/weir/tenant"
 )
 
 type versionCommand struct {
@@ -99,39 +96,6 @@ func readConfig(path string) (config.Config, error) {
 	return cfg, nil
 }
 
-type keyCommand struct {
-	New keyNewCommand `cmd:"" help:"Make a key: print it once, and the lines that let it in."`
-}
-
-type keyNewCommand struct {
-	Tenant string `help:"Who the key is for; tenants never share a prefix cache." default:"default"`
-	JSON   bool   `help:"Print JSON."`
-}
-
-// Help teaches by example.
-func (keyNewCommand) Help() string {
-	return `Examples:
-
-  weir key new --tenant search
-
-The key is shown once and kept nowhere: the configuration holds its hash only. Put the printed lines under keys.list, give the key
-to the client as its API key, and restart weir.`
-}
-
-// Run makes a key.
-func (c keyNewCommand) Run(call *call) error {
-	plain, key, err := tenant.NewKey(time.Now(), tenant.Key{Tenant: llm.TenantID(c.Tenant)})
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return printJSON(call.Out, map[string]string{"key": plain, "id": key.ID, "hash": key.Hash, "tenant": c.Tenant})
-	}
-	p := paintFor(call.Out)
-	fmt.Fprintf(call.Out, "%s\n\nThe key is shown this once. For the configuration:\n\nkeys:\n  list:\n    - {id: %s, tenant: %q, hash: %q}\n", p.bold(plain), key.ID, c.Tenant, key.Hash)
-	return nil
-}
-
 type completionCommand struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
 }
@@ -177,7 +141,11 @@ func flagsOf(node *kong.Node) []string {
 		out = append(out, "--"+f.Name)
 	}
 	for _, sub := range node.Children {
-		out = append(out, flagsOf(sub)...)
+		for _, flag := range flagsOf(sub) {
+			if !slices.Contains(out, flag) { // several of a command's own may have it
+				out = append(out, flag)
+			}
+		}
 	}
 	return out
 }
