@@ -134,15 +134,15 @@ func Start(cfg config.Config, o Options) (_ *System, err error) {
 	}
 	s.serve("main", s.gateway.Listen(listener), s.gateway.Handler(), s.gateway.TLSConfig())
 	if cfg.Admin != "" {
-		admin, err := net.Listen("tcp", cfg.Admin)
+		listener, err := net.Listen("tcp", cfg.Admin)
 		if err != nil {
 			return nil, fmt.Errorf("admin %s: %w", cfg.Admin, err)
 		}
-		s.admin = admin.Addr()
+		s.admin = listener.Addr()
 		if !config.Loopback(cfg.Admin) {
 			s.log.Warn("no key is asked for: whoever reaches this address may read the metrics", "address", cfg.Admin)
 		}
-		s.serve("admin", admin, s.gateway.AdminHandler(), nil)
+		s.serve("admin", listener, s.adminHandler(cfg), nil)
 	}
 	s.stops.push("running answers", s.drain)
 	return s, nil

@@ -28,7 +28,7 @@ import (
 type Config struct {
 	// Listen is on loopback by default: nothing is served to a network before somebody says so.
 	Listen        string              `yaml:"listen" doc:"address of the API, host:port"`
-	Admin         string              `yaml:"admin" doc:"a listener of its own for /metrics and health; empty: they are on the main one"`
+	Admin         string              `yaml:"admin" doc:"a listener of its own for /metrics, health and the admin API; empty: the first two are on the main one, and there is no third"`
 	Models        map[string]Model    `yaml:"models" doc:"NAME: {file: PATH} or NAME: {endpoints: [{url: URL}, ...]}; none: {weir-mini: {builtin: weir-mini}}"`
 	Engine        Engine              `yaml:"engine" doc:"how embedded models run"`
 	Keys          Keys                `yaml:"keys" doc:"who may ask"`
