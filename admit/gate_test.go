@@ -479,3 +479,92 @@ func TestWhereTellsThePlace(t *testing.T) {
 		t.Errorf("one that runs stands at %+v", q)
 	}
 }
+
+func TestNothingIsSentToAnEndpointThatIsOverdue(t *testing.T) {
+	d := setup(t, 10, func(c *Config) { c.Classes[2].TTFT = 2 * time.Second })
+	hour := func(e *Entry) { e.StartBy = start.Add(time.Hour) }
+	k, _ := d.offer("usual", llm.ClassStandard, "t", hour)
+	d.now = d.now.Add(100 * time.Millisecond)
+	d.g.First(d.now, k, 0) // a prompt of 100 tokens takes a tenth of a second
+	late, _ := d.offer("late", llm.ClassStandard, "t", hour)
+	d.now = d.now.Add(400 * time.Millisecond) // twice that, and a tenth of the objective
+	if _, v := d.offer("at the bound", llm.ClassStandard, "t", hour); !v.Started {
+		t.Errorf("at the bound it gets %+v", v)
+	}
+	d.now = d.now.Add(1)
+	if _, v := d.offer("beyond", llm.ClassStandard, "t", hour); !v.Waiting {
+		t.Errorf("beyond it it gets %+v", v)
+	}
+	d.g.First(d.now, late, 0)
+	d.did("beyond")
+}
+
+func TestWhereThereIsRoomNobodyIsRefusedForBeingLate(t *testing.T) {
+	d := setup(t, 1, func(c *Config) { c.Classes[2].TTFT = 2 * time.Second })
+	d.endpoints(Endpoint{ID: "a", Usable: true, Slots: 1, PrefillSeconds: 1, Waiting: -1, Age: -1})
+	inner := d.place
+	d.place = func(*Entry, func(llm.EndpointID) bool) (llm.EndpointID, error) { return "", nil }
+	d.waits("not there", llm.ClassStandard, "t") // its prompt takes longer than the objective, and the router has no place for it
+	d.place = inner
+	d.did("not there")
+}
+
+func TestWhatCannotMeetItsObjectiveAloneRunsWhereItIsIdle(t *testing.T) {
+	d := setup(t, 1, func(c *Config) { c.Classes[2].TTFT = 2 * time.Second })
+	d.endpoints(Endpoint{ID: "a", Usable: true, Slots: 1, PrefillSeconds: 1, Waiting: -1, Age: -1})
+	d.starts("slow", llm.ClassStandard, "t")
+	if _, v := d.offer("second", llm.ClassStandard, "t", nil); v.Reason != llm.ReasonLate {
+		t.Errorf("behind it another gets %+v", v)
+	}
+}
+
+func TestNextInLineIsNotRefusedForTheSakeOfALowerClass(t *testing.T) {
+	d := setup(t, 1, func(c *Config) { c.Classes[1].TTFT = 2 * time.Second })
+	// What runs takes 1.9 s of the two: whoever is next starts in time, if not surely.
+	d.endpoints(Endpoint{ID: "a", Usable: true, Slots: 1, PrefillSeconds: 0.0095, Waiting: -1, Age: -1})
+	small := func(e *Entry) { e.Prompt, e.Output = 10, 95 }
+	d.offer("runs", llm.ClassBatch, "t", small)
+	if _, v := d.offer("alone", llm.ClassInteractive, "t", small); v.Reason != llm.ReasonLate {
+		t.Errorf("where nobody else wants the place it gets %+v", v)
+	}
+	d.waits("batch", llm.ClassBatch, "t")
+	if _, v := d.offer("next", llm.ClassInteractive, "t", small); !v.Waiting {
+		t.Errorf("before a lower class it gets %+v", v)
+	}
+}
+
+func TestThoseWhoWillMissAreDroppedWhenItIsSeen(t *testing.T) {
+	d := setup(t, 2, func(c *Config) { c.Classes[2].TTFT = 2 * time.Second })
+	facts := func(slots int, prefill float64) {
+		d.endpoints(Endpoint{ID: "a", Usable: true, Slots: slots, PrefillSeconds: prefill, Waiting: -1, Age: -1})
+	}
+	facts(1, 0.0005)
+	d.starts("runs", llm.ClassStandard, "t")
+	n := 0
+	for range 30 {
+		if _, v := d.offer("w", llm.ClassStandard, "t", nil); v.Waiting {
+			n++
+		}
+	}
+	if n < 8 {
+		t.Fatalf("only %d wait", n)
+	}
+	d.now = d.now.Add(sweepEvery)
+	d.did()
+	facts(1, 0.002) // it has become four times as slow: each takes 0.4 s
+	var gone int
+	for range 10 {
+		d.now = d.now.Add(sweepEvery)
+		did, _ := d.step()
+		for _, s := range did {
+			if s != "w predicted_miss" {
+				t.Fatal(s)
+			}
+			gone++
+		}
+	}
+	// Half a second later what starts within 1.5 s, and a quarter of that for the doubt, is left: four, and one more.
+	if left := n - gone; left < 3 || left > 6 {
+		t.Errorf("%d of %d are left", left, n)
+	}
+}

@@ -276,8 +276,13 @@ func (m *model) check() {
 			m.t.Fatalf("%s: %d run, %+v", k.facts.ID, at[k.facts.ID], k)
 		}
 	}
-	if len(g.deadline) > 0 && g.deadline[0].startBy < g.now {
-		m.t.Fatalf("one waits %v past its time to start by", g.now-g.deadline[0].startBy)
+	for i, x := range g.deadline {
+		if x.startBy < g.now {
+			m.t.Fatalf("one waits %v past its time to start by", g.now-x.startBy)
+		}
+		if x.at != i || g.deadline.less(i, (i-1)/2) && i > 0 {
+			m.t.Fatalf("the heap of deadlines is out of order at %d", i)
+		}
 	}
 	if g.anyRoom(g.now) && g.waiting.Requests > 0 && !g.narrow {
 		m.t.Fatalf("%d wait though an endpoint has room", g.waiting.Requests)
