@@ -101,20 +101,30 @@ func (g *Gate) prefill(prompt int) time.Duration {
 	return time.Duration(least * float64(time.Second))
 }
 
-// usually is how long most first tokens take of a prompt of this size, in seconds.
+// usually is how long most first tokens take of a prompt of this size, in seconds: of the nearest size above it that is known, or drawn
+// on from the two largest below. From a single one nothing is drawn on: the first tokens of short prompts are mostly the network's and the
+// step's, and a prompt ten times as long that was refused for ten times that would never teach otherwise.
 func (s *station) usually(prompt int) float64 {
 	i := sizeOf(prompt)
-	for d := range sizes {
-		for _, j := range [...]int{i - d, i + d} {
-			if j < 0 || j >= sizes || s.usual[j].mean == 0 {
-				continue
-			}
-			u := &s.usual[j]
-			if d == 0 || j > i {
-				return u.mean + u.off
-			}
-			return (u.mean + u.off) * float64(prompt) / u.tokens
+	for j := i; j < sizes; j++ {
+		if u := &s.usual[j]; u.mean > 0 {
+			return u.mean + u.off
 		}
+	}
+	var large *spread
+	for j := i - 1; j >= 0; j-- {
+		u := &s.usual[j]
+		switch {
+		case u.mean == 0:
+		case large == nil:
+			large = u
+		case u.tokens < large.tokens:
+			each := max(large.mean-u.mean, 0) / (large.tokens - u.tokens)
+			return large.mean + large.off + each*max(float64(prompt)-large.tokens, 0)
+		}
+	}
+	if large != nil {
+		return large.mean + large.off
 	}
 	return s.facts.PrefillSeconds * float64(prompt)
 }
