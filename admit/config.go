@@ -51,8 +51,9 @@ const (
 	// tenantPart is one over a tenant's part of all that may wait. Half: one tenant must not fill the gate, and one that is alone with it
 	// must hardly notice.
 	tenantPart = 2
-	// defaultSequences is the first limit of an endpoint that says nothing: what the smallest engines compute together. It grows by half
-	// with each first token, so less would only be slower; more would put a line into a small engine before anything is known of it.
+	// defaultSequences is the first limit of an endpoint that says nothing of its slots: engines on GPUs compute a hundred answers and more
+	// together, small ones four. With four, a burst that such an engine could take would wait for first tokens to teach better; with many
+	// more, a small engine would have a long line before anything is known of it.
 	defaultSequences = 16
 	// sharesMost bounds what lower classes are guaranteed together, so that the highest keeps 95 %.
 	sharesMost = 0.05
