@@ -40,6 +40,9 @@ type Options struct {
 	// Loading is called before a model is loaded, which may take seconds. Nil writes a line to the log in its place.
 	Loading func(name string)
 
+	// Patient has nobody refused for coming late: a command that asks for itself rather waits.
+	Patient bool
+
 	reload bool // what runs here is not loaded anew
 }
 
@@ -91,7 +94,7 @@ func Open(cfg config.Config, o Options) (*System, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
-	s.pipeline = serve.New(s.models, s.fleet, serve.Options{Report: answers.Listener(), Admission: cfg.Gate.Admission(), Tenants: s.book})
+	s.pipeline = serve.New(s.models, s.fleet, serve.Options{Report: answers.Listener(), Admission: admission(cfg, o.Patient), Tenants: s.book})
 	if err := s.metrics.Register(serve.NewFleetMetrics(s.fleet, s.pipeline, time.Now)); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"time"
 
+	"github.com/weir-ai/weir/admit"
 	"github.com/weir-ai/weir/config"
 	"github.com/weir-ai/weir/llm"
 	"github.com/weir-ai/weir/registry"
@@ -31,4 +32,19 @@ func ladder(l config.Ladder) registry.Ladder {
 		out.Rungs = append(out.Rungs, registry.Rung{Model: llm.ModelID(v.Model), Quality: v.Quality})
 	}
 	return out
+}
+
+// patience is how long a command waits for its own requests: longer than any evaluation takes.
+const patience = 24 * time.Hour
+
+// admission is what every gate has in common.
+func admission(cfg config.Config, patient bool) admit.Config {
+	c := cfg.Gate.Admission()
+	if !patient {
+		return c
+	}
+	for i := range c.Classes {
+		c.Classes[i].TTFT, c.Classes[i].TPOT, c.Classes[i].Wait = -1, -1, patience
+	}
+	return c
 }

@@ -20,7 +20,7 @@ func inProcess(call *call, f modelFlags) (*app.System, config.Config, error) {
 	cfg.Log.Level = "warn"
 	bar := startProgress(call.Err, -1, "loading")
 	defer bar.done()
-	s, err := app.Open(cfg, app.Options{Version: call.version, Kernels: os.Getenv("WEIR_KERNELS"), Log: call.Err, Loading: func(name string) { bar.say("loading " + name) }})
+	s, err := app.Open(cfg, app.Options{Patient: true, Version: call.version, Kernels: os.Getenv("WEIR_KERNELS"), Log: call.Err, Loading: func(name string) { bar.say("loading " + name) }})
 	return s, cfg, err
 }
 

@@ -88,11 +88,13 @@ func (g *gate) configure(o registry.Objectives) {
 	}
 }
 
-// gateConfig is the common configuration with a model's objectives.
+// gateConfig is the common configuration with a model's objectives, where that has none of its own.
 func (p *Pipeline) gateConfig(o registry.Objectives) admit.Config {
 	c := p.admission
 	for i, objective := range o {
-		c.Classes[i].TTFT, c.Classes[i].TPOT = objective.TTFT, objective.TPOT
+		if c.Classes[i].TTFT == 0 {
+			c.Classes[i].TTFT, c.Classes[i].TPOT = objective.TTFT, objective.TPOT
+		}
 	}
 	return c.WithDefaults()
 }
