@@ -108,6 +108,8 @@ type entry struct {
 	full       bool    // it took the last room of the station's limit
 	contended  bool    // others waited when it was sent
 	output     int     // tokens so far
+	due        instant // of an answer in one piece: when its prompt is taken for computed
+	hushed     bool    // it was
 	marked     instant // when output was marked
 	mark       int
 }

@@ -277,6 +277,9 @@ func (g *Gate) drop(t instant, x *entry, why llm.Reason, out []Change) []Change 
 func (g *Gate) drain(t instant, place Place, out []Change) []Change {
 	g.room, g.narrow = false, false
 	defer g.unblock()
+	for _, s := range g.stations {
+		s.hush(t)
+	}
 	for range drainMost {
 		if g.waiting.Requests == 0 || !g.anyRoom(t) && g.anyUsable() {
 			return out
@@ -318,7 +321,15 @@ func (g *Gate) Next() time.Time {
 		return time.Time{}
 	}
 	// One that may start until a moment is late just after it, not at it.
-	return g.epoch.Add(min(g.deadline[0].startBy+1, g.swept+sweepEvery))
+	next := min(g.deadline[0].startBy+1, g.swept+sweepEvery)
+	if g.narrow {
+		for _, s := range g.stations {
+			if len(s.silent) > 0 {
+				next = min(next, s.silent[0].due)
+			}
+		}
+	}
+	return g.epoch.Add(next)
 }
 
 // Withdraw takes a request out whose client left: one that waits, or one that started and of whose end nothing else is known.

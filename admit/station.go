@@ -57,6 +57,7 @@ type station struct {
 	prefill  int // prompt tokens of those that have not begun
 	kv       int // tokens that running ones may come to hold
 	work     Work
+	silent   []*entry // answers in one piece whose prompts are not taken for computed yet, in the order in which they were sent
 	awaiting []*entry // streams without a first token yet, in the order in which they were sent
 
 	least    floors        // of first tokens, by the prompt tokens that were to be computed
@@ -239,6 +240,7 @@ func (s *station) fits(t instant, x *entry, g *Gate) (ok, tight bool) {
 	if !s.open(t, g) {
 		return false, false
 	}
+	s.hush(t)
 	if p, ttft := s.facts.PrefillSeconds, g.config.ttft(); s.prefill > 0 && float64(s.prefill+x.fresh)*p > prefillPart*ttft.Seconds() && ttft > 0 {
 		return false, true
 	}
@@ -275,15 +277,42 @@ func (s *station) begin(t instant, x *entry, contended bool) {
 	s.prefill += x.fresh
 	s.kv += x.Prompt + x.expect
 	s.work += x.work
-	x.station, x.dispatched, x.first, x.marked = s, t, 0, 0
+	x.station, x.dispatched, x.first, x.marked, x.hushed = s, t, 0, 0, false
 	x.ahead, x.full, x.contended = s.prefill, s.running >= int(s.limit), contended
 	if contended {
 		s.fullness += 0.05 * (min(float64(s.running)/s.limit, 1) - s.fullness)
 	}
 	if x.Whole {
 		s.decoding++
+		x.due = t + time.Duration(float64(s.prefill)*s.facts.PrefillSeconds*float64(time.Second))
+		s.silent = append(s.silent, x)
 	} else {
 		s.awaiting = append(s.awaiting, x)
+	}
+}
+
+// hush takes the prompts of answers in one piece for computed when their time for that has passed: nobody tells of their first tokens, and
+// until their ends they would keep others out who only need the engine's answers. It reports whether there were any.
+func (s *station) hush(t instant) bool {
+	n := 0
+	for n < len(s.silent) && s.silent[n].due <= t {
+		s.silent[n].hushed = true
+		s.prefill -= s.silent[n].fresh
+		s.silent[n] = nil
+		n++
+	}
+	s.silent = s.silent[n:]
+	return n > 0
+}
+
+// told takes x off those whose prompt is not taken for computed yet, and the prompt off the station's.
+func (s *station) told(x *entry) {
+	if x.hushed {
+		return
+	}
+	s.prefill -= x.fresh
+	if i := slices.Index(s.silent, x); i >= 0 {
+		s.silent = slices.Delete(s.silent, i, i+1)
 	}
 }
 
@@ -293,7 +322,7 @@ func (s *station) release(x *entry) {
 	s.kv -= x.Prompt + x.expect
 	s.work -= x.work
 	if x.first == 0 {
-		s.prefill -= x.fresh
+		s.told(x)
 	}
 	if x.first > 0 || x.Whole {
 		s.decoding--
@@ -318,7 +347,7 @@ func (s *station) unawait(x *entry) {
 // begun notes x's first token and moves the limit by it.
 func (s *station) begun(t instant, x *entry, g *Gate) {
 	s.unawait(x)
-	s.prefill -= x.fresh
+	s.told(x)
 	x.first = max(t, 1)
 	if x.Whole {
 		return
@@ -334,10 +363,10 @@ func (s *station) begun(t instant, x *entry, g *Gate) {
 }
 
 // answered notes an answer that came in one piece and moves the limit by it: nobody saw when it began, so it is held to how long answers of
-// its length take at least, and may take twice that, because many together are slower than one alone.
+// its length take at least, and may take half as long again: many together are slower than one alone, and twice as long is an engine's line.
 func (s *station) answered(t instant, x *entry, output int, g *Gate) {
 	took, e := (t - x.dispatched).Seconds(), s.whole.expect(output)
-	late := e > 0 && took > 2*e+latePart*g.config.objective().Seconds()
+	late := e > 0 && took > 1.5*e+latePart*g.config.objective().Seconds()
 	s.whole.see(took, output)
 	s.move(t, x, late, s.limit*slowerPart, g)
 }
