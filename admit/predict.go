@@ -141,6 +141,9 @@ func (g *Gate) left(c *class, rate float64, sure bool) float64 {
 			if few > many != sure {
 				few, many = many, few
 			}
+			if !sure { // those that are refused there would have the places first
+				many = max(many, d.offered.now(g.now))
+			}
 			left -= many / rate
 		case i > c.rank && d.wants(g.now):
 			left -= d.config.Share
