@@ -102,8 +102,8 @@ func TestLimitOfWholeAnswersIsFound(t *testing.T) {
 	})
 	limits := w.limits(120 * time.Second)
 	w.run(120 * time.Second)
-	if m := mean((*limits)[400:]); m < 7 || m > 16 {
-		t.Errorf("the limit is %.1f in the mean; the engine computes 8", m)
+	if m := mean((*limits)[400:]); m < 7 || m > 20 {
+		t.Errorf("the limit is %.1f in the mean, beyond two and a half times what the engine computes, or below it", m)
 	}
 }
 

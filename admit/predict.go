@@ -25,10 +25,10 @@ type prediction struct {
 
 const (
 	// factorUp and factorDown move the factor by which likely waits are multiplied before a request is let wait: up with each that is sent
-	// away after it has waited, down with each that is refused at once. They balance where one in 120 is of the first kind: hardly any
+	// away after it has waited, down with each that is refused at once. They balance where one in 240 is of the first kind: hardly any
 	// client waits to be refused, and there is a line for endpoints to take from.
 	factorUp   = 1.10
-	factorDown = 0.9992
+	factorDown = 0.9996
 	// factorPrior is careful, and factorLeast and factorMost bound it: what is wrong by more is wrong for another reason.
 	factorPrior             = 1.2
 	factorLeast, factorMost = 0.5, 3
