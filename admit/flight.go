@@ -95,6 +95,9 @@ func (g *Gate) end(t instant, x *entry, end End) {
 			}
 		}
 		s.release(x)
+		if x.first > 0 && !x.Whole {
+			s.ran(t, x, false, g)
+		}
 		if end.Fault == llm.FaultBusy {
 			s.shrink(t, float64(s.running), g)
 		}

@@ -41,7 +41,7 @@ func TestLimitIsWhatAnEndpointSays(t *testing.T) {
 
 func TestLimitOfUnknownSlotsIsFound(t *testing.T) {
 	t.Parallel()
-	for name, s := range map[string]speed{"middle": middle, "large": large} {
+	for name, s := range map[string]speed{"middle": middle, "large": large, "quick": quick} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, 1, Config{}, s)

@@ -67,7 +67,8 @@ type station struct {
 	tpots    int           // samples in it
 	busy     pace          // of requests that were sent while others waited
 	calm     pace          // of others
-	fullness float64       // share of the limit that was used while others waited
+	watch    watch
+	fullness float64 // share of the limit that was used while others waited
 }
 
 const (
@@ -360,6 +361,7 @@ func (s *station) begun(t instant, x *entry, g *Gate) {
 	s.least.see(took.Seconds(), tokens)
 	s.usual[sizeOf(own)].see(took.Seconds(), own)
 	s.move(t, x, late, float64(s.decoding), g)
+	s.ran(t, x, true, g)
 }
 
 // answered notes an answer that came in one piece and moves the limit by it: nobody saw when it began, so it is held to how long answers of

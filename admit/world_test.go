@@ -23,6 +23,7 @@ type speed struct {
 var (
 	large  = speed{prefill: 1.0 / 4000, step: 0.030, answer: 0.0004, chunk: 2048, slots: 64}
 	middle = speed{prefill: 1.0 / 2000, step: 0.010, answer: 0.002, chunk: 256, slots: 8}
+	quick  = speed{prefill: 1e-7, step: 0.010, answer: 1e-5, chunk: 1 << 20, slots: 32} // its prompts cost nothing: only its slots bound it
 	little = speed{prefill: 1.0 / 800, step: 0.025, answer: 0.006, chunk: 256, slots: 8}
 )
 
