@@ -61,7 +61,7 @@ func (r *reader) value(n ast.Node, path string, v reflect.Value) {
 			v.SetString(text)
 		}
 	case reflect.Int:
-		if i, ok := integer(n); ok {
+		if i, ok := integer(n); ok && !v.OverflowInt(i) {
 			v.SetInt(i)
 		} else {
 			r.fault(n, path, "%s is not a whole number", shown(n))
@@ -131,6 +131,9 @@ func number(n ast.Node) (float64, bool) {
 	return 0, false
 }
 
+// wholeMax is far beyond every bound, and what JSON keeps exactly.
+const wholeMax = 1 << 53
+
 func integer(n ast.Node) (int64, bool) {
 	i, ok := n.(*ast.IntegerNode)
 	if !ok {
@@ -138,9 +141,9 @@ func integer(n ast.Node) (int64, bool) {
 	}
 	switch v := i.Value.(type) {
 	case int64:
-		return v, v >= math.MinInt32 && v <= math.MaxInt32
+		return v, v >= -wholeMax && v <= wholeMax
 	case uint64:
-		return int64(v), v <= math.MaxInt32
+		return int64(v), v <= wholeMax
 	}
 	return 0, false
 }
