@@ -159,7 +159,7 @@ func (s *System) Reload(cfg config.Config) error {
 			s.leaveModel(v, next)
 		}
 	}
-	written, err := tenants(cfg)
+	written, err := cfg.Book()
 	if err == nil {
 		err = s.book.Reload(written)
 	}

@@ -139,6 +139,10 @@ func (c Config) tenants() []string {
 			add("shared: %s", fault)
 		}
 	}
+	if book, err := c.Book(); len(bad) == 0 && err == nil { // what only tenant knows, such as its bounds
+		book.Keys = nil // their faults are told where they stand
+		bad = append(bad, book.Validate()...)
+	}
 	return append(bad, c.Gate.validate()...)
 }
 

@@ -25,6 +25,7 @@ func TestFaultsOfTenantsAreNamed(t *testing.T) {
 	check("tenants: {a: {budgets: [{tokens: 1, per: day, zone: Mars/Olympus}]}}", `tenants.a.budgets[0].zone "Mars/Olympus" is not a time zone`)
 	check("tenants: {a: {budgets: [{money: 1, per: day}]}}", "tenants.a.budgets[0].money needs prices")
 	check("tenants: {a: {models: ['a*b']}}", `tenants.a.models[0] "a*b" is no name`)
+	check("tenants: {a: {limits: {tokens: 1000000000000}}}", "limits.tokens 1000000000000 is out of range; it is 0 (none) to 1000000000")
 	check("prices: {m: {input: -1}}", "prices.m.input -1 is out of range")
 	check("shared: {url: 'redis://x'}", `shared.url "redis://x" is not one; write valkey://host:port`)
 	check("admission: {waiting: -1}", "admission: waiting -1")
