@@ -76,7 +76,8 @@ func configureBareProxy(s peer.Site) (peer.Command, error) {
 	return peer.Command{Program: s.Program, Args: []string{"-addr", s.Addr, "-upstream", "http://" + s.Upstream}}, nil
 }
 
-// configureWeir has it do its whole work: two keys, one remote model, metrics, as it comes otherwise. The access log is off by default.
+// configureWeir has it do its whole work: two keys, tenants with every kind of limit, a data folder, one remote model, the gate, metrics, as
+// it comes otherwise. No limit binds. The access log is off by default.
 func configureWeir(s peer.Site) (peer.Command, error) {
 	file, err := s.Write("weir.yaml", fmt.Sprintf(`listen: %s
 keys:
@@ -84,10 +85,15 @@ keys:
   list:
     - {id: kbench1, hash: "sha256:%x", tenant: one}
     - {id: kbench2, hash: "sha256:%x", tenant: two}
+tenants:
+  one: {class: interactive, limits: {requests: 1000000000, tokens: 1000000000, concurrent: 1000000}, budgets: [{tokens: 1000000000000000, money: 1000000000, per: month}]}
+  two: {weight: 2, limits: {tokens: 1000000000}}
+prices: {%[4]s: {input: 0.15, cached: 0.075, output: 0.6}}
+data: %[6]q
 models:
-  %s:
+  %[4]s:
     endpoints:
-      - {url: "http://%s/v1", model: %[4]s, kind: openai}
-`, s.Addr, sha256.Sum256([]byte(benchKey)), sha256.Sum256([]byte("sk-bench-two")), benchModel, s.Upstream))
+      - {url: "http://%[5]s/v1", model: %[4]s, kind: openai}
+`, s.Addr, sha256.Sum256([]byte(benchKey)), sha256.Sum256([]byte("sk-bench-two")), benchModel, s.Upstream, filepath.Join(s.Dir, "data")))
 	return peer.Command{Program: s.Program, Args: []string{"serve", "--config", file}}, err
 }
