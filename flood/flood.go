@@ -127,6 +127,14 @@ func (o Options) checked() (Options, error) {
 	return o, errors.Join(faults...)
 }
 
+// anyKey is a key for what is asked in nobody's name: that of all others, or the first by its tenant's name.
+func (o *Options) anyKey() string {
+	if key, ok := o.Keys[""]; ok || len(o.Keys) == 0 {
+		return key
+	}
+	return o.Keys[slices.Min(slices.Collect(maps.Keys(o.Keys)))]
+}
+
 // headers is all that goes into heads by name, to be checked.
 func (o Options) headers() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {

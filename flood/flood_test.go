@@ -412,6 +412,10 @@ func TestTheFirstModelIsTaken(t *testing.T) {
 	var model atomic.Value
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v1/models" {
+			if r.Header.Get("Authorization") != "Bearer k1" {
+				w.WriteHeader(401) // the keys of tenants are asked with, too
+				return
+			}
 			fmt.Fprint(w, `{"data":[{"id":"one"},{"id":"two"}]}`)
 			return
 		}
@@ -421,7 +425,7 @@ func TestTheFirstModelIsTaken(t *testing.T) {
 	}))
 	defer s.Close()
 	o := options(s.URL+"/v1/", every(1, 0, nil))
-	o.Model = ""
+	o.Model, o.Keys = "", map[string]string{"a": "k1", "b": "k2"}
 	if r := run(t, o); r.Model != "one" || model.Load() != `{"model":"one"` || r.Total.Good != 1 {
 		t.Errorf("%q, %v, %+v", r.Model, model.Load(), r.Total)
 	}

@@ -150,7 +150,7 @@ func (t *target) learn(ctx context.Context, o *Options) (calibration, error) {
 // firstModel asks for the list of models and takes the first.
 func (t *target) firstModel(ctx context.Context, o *Options) (string, error) {
 	path := strings.TrimSuffix(t.path, "/chat/completions") + "/models"
-	h, text, err := t.exchange(ctx, "GET "+path, o.Keys[""], nil)
+	h, text, err := t.exchange(ctx, "GET "+path, o.anyKey(), nil)
 	if err != nil {
 		return "", err
 	}
@@ -169,13 +169,7 @@ func (t *target) firstModel(ctx context.Context, o *Options) (string, error) {
 func (t *target) tokensOf(ctx context.Context, o *Options, n int) (int, error) {
 	p := prompter{perToken: 1, seed: o.Seed}
 	text := (&Options{}).body(nil, t.model, &workload.Request{Prompt: n, Output: 1}, p, uint64(n)+1<<62, false)
-	key := o.Keys[""]
-	for _, k := range o.Keys {
-		if key != "" {
-			break
-		}
-		key = k
-	}
+	key := o.anyKey()
 	for try := 1; ; try++ {
 		h, answer, err := t.exchange(ctx, "POST "+t.path, key, text)
 		if err != nil {
