@@ -219,8 +219,12 @@ func (s *System) publish() error {
 			}
 		}
 	}
-	for i := range models { // a body may end at a fallback, so that it is decoded only where every one of them is embedded
-		for _, f := range models[i].Fallbacks {
+	for i := range models { // a body may end at a fallback or on a rung, so that it is decoded only where every one of them is embedded
+		elsewhere := slices.Clone(models[i].Fallbacks)
+		for _, r := range models[i].Ladder.Rungs {
+			elsewhere = append(elsewhere, r.Model)
+		}
+		for _, f := range elsewhere {
 			if j := slices.IndexFunc(models, func(m registry.Model) bool { return m.ID == f || slices.Contains(m.Aliases, f) }); j >= 0 {
 				models[i].Remote = models[i].Remote || models[j].Remote
 			}
