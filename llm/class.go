@@ -41,7 +41,9 @@ func (c Class) Lower(d Class) Class {
 }
 
 // String is the class's name in configurations, headers, metrics and logs.
-func (c Class) String() string { return [...]string{"system", "interactive", "standard", "batch"}[c.Rank()] }
+func (c Class) String() string {
+	return [...]string{"system", "interactive", "standard", "batch"}[c.Rank()]
+}
 
 // ParseClass reads a class's name.
 func ParseClass(s string) (Class, error) {
