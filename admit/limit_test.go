@@ -53,6 +53,9 @@ func TestLimitOfUnknownSlotsIsFound(t *testing.T) {
 			if m := mean((*limits)[300:]); m < float64(s.slots)*0.95 || m > float64(s.slots)*1.25 {
 				t.Errorf("the limit is %.1f in the mean; the engine computes %d", m, s.slots)
 			}
+			if n := w.engines[0].peak; n > 2*s.slots { // when it was found first
+				t.Errorf("%d requests stood in the engine's own line", n)
+			}
 			good, _, _ := w.good(20*time.Second, 80*time.Second, nil)
 			if c := s.capacity(300, 120) * 60; float64(good) < 0.9*c {
 				t.Errorf("%d answers met the objective; the capacity is %.0f", good, c)

@@ -2,6 +2,7 @@ package admit
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -192,5 +193,57 @@ func TestRetryAfterSpreads(t *testing.T) {
 	}
 	if len(seen) < 50 || last < 40*time.Second {
 		t.Errorf("2,000 who are refused at once are told %d different seconds, the last %v", len(seen), last)
+	}
+}
+
+func TestEachIsToldTheTimeAfterThoseBefore(t *testing.T) {
+	for name, tenant := range map[string]func(int) llm.TenantID{
+		"of many tenants": func(i int) llm.TenantID { return llm.TenantID(fmt.Sprint(i)) },
+		"of one":          func(int) llm.TenantID { return "one" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := setup(t, 1, func(c *Config) { c.Classes[2].TTFT = 2 * time.Second })
+			d.endpoints(Endpoint{ID: "a", Usable: true, Slots: 1, PrefillSeconds: 0.001, Waiting: -1, Age: -1})
+			s := &d.g.classes[2].shares
+			s.rate, s.found = 100, d.g.now+1
+			rate := 1000.0 // of all
+			if name == "of one" {
+				rate = 100
+			}
+			each := 200 * comePrior / (bookPart * rate) // seconds
+			for i := range 200 {
+				x := d.g.make(d.g.now, Entry{Tenant: tenant(i), Class: llm.ClassStandard, Prompt: 100, Output: 50, Print: uint64(i + 1)})
+				got := d.g.book(d.g.now, x, 0).Seconds()
+				want := max(float64(i)*each, 1)
+				if want < 54 && (got < want-1e-6 || got > want*(1+retrySpread)+0.5) || got > 60 {
+					t.Fatalf("number %d is told %.2f s, not about %.2f", i, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestTenantAheadIsToldWhenItsTurnComes(t *testing.T) {
+	d, q := held(t)
+	q.paid = d.g.now + 20*time.Second
+	x := d.g.make(d.g.now, Entry{Tenant: "t", Class: llm.ClassStandard, Print: 1})
+	if got := d.g.book(d.g.now, x, 0); got < 20*time.Second || got > 23*time.Second {
+		t.Errorf("it is told %v", got)
+	}
+}
+
+func TestCareIsLearnedFromWhoIsRefusedWhen(t *testing.T) {
+	d := flooded(t, nil)
+	c := &d.g.classes[2]
+	before := c.factor
+	d.offer("late", llm.ClassStandard, "t", nil)
+	if c.factor != before*factorDown {
+		t.Errorf("after a refusal at once it goes from %v to %v", before, c.factor)
+	}
+	before = c.factor
+	d.now = d.now.Add(time.Second * 3)
+	did, _ := d.step()
+	if want := min(before*math.Pow(factorUp, float64(len(did))), factorMost); len(did) == 0 || math.Abs(c.factor-want) > 1e-9 {
+		t.Errorf("after %d that had waited it goes from %v to %v", len(did), before, c.factor)
 	}
 }

@@ -123,3 +123,55 @@ func TestManyTenantsHaveTheirSharesInAFlood(t *testing.T) {
 		t.Errorf("%.0f started; the capacity is %.0f", total, 200*c)
 	}
 }
+
+// held makes a class of two tenants of which one is held to 100 work a second, in front of a line.
+func held(t *testing.T) (*desk, *queue) {
+	d := setup(t, 1, func(c *Config) { c.Classes[2].TTFT = 2 * time.Second })
+	d.endpoints(Endpoint{ID: "a", Usable: true, Slots: 1, PrefillSeconds: 0.0001, Waiting: -1, Age: -1})
+	d.starts("runs", llm.ClassStandard, "u")
+	d.waits("waits", llm.ClassStandard, "u")
+	s := &d.g.classes[2].shares
+	s.rate, s.found = 100, d.g.now+1
+	return d, d.g.queue("t", 2, 1)
+}
+
+func TestWhoIsAheadOfTheFairRateIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		ahead    time.Duration // beyond the time to start by
+		returned bool
+		late     bool
+	}{
+		"at the bound": {0, false, false}, "beyond it": {1, false, true},
+		"told, at four requests": {8 * time.Second, true, false}, "told, beyond": {8*time.Second + 1, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, q := held(t)
+			d.g.typical = 200 // two seconds at the fair rate
+			x := d.g.make(d.g.now, Entry{Tenant: "t", Class: llm.ClassStandard, Prompt: 100, Output: 50})
+			x.returned = c.returned
+			q.paid = x.startBy + c.ahead
+			if late := d.g.lateBy(d.g.now, x, d.g.predict(d.g.now, x)); late > 0 != c.late {
+				t.Errorf("it is late by %v", late)
+			}
+		})
+	}
+}
+
+func TestWhoHasHadLessGoesFirst(t *testing.T) {
+	d := setup(t, 1, nil)
+	k := d.starts("runs", llm.ClassStandard, "x")
+	for _, o := range []struct {
+		tenant string
+		paid   time.Duration
+	}{{"much", 3}, {"less", 2}, {"least", 1}} {
+		d.g.queue(llm.TenantID(o.tenant), 2, 1).paid = o.paid
+		kk, _ := d.offer(o.tenant, llm.ClassStandard, llm.TenantID(o.tenant), nil)
+		q := d.g.entries[kk].queue
+		q.paid = o.paid
+		q.class.fix(q)
+	}
+	for _, want := range []string{"least", "less", "much"} {
+		d.g.Done(d.now, k, End{Output: 50})
+		k = d.did(want)[0]
+	}
+}
