@@ -142,6 +142,7 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 	table.Ended(end, pick, fault, end.Sub(began))
 	if fault == llm.FaultBusy {
 		table.Rest(end, pick, llm.AsError(err).RetryAfter)
+		a.seat.busy(end)
 	}
 	a.raced = r.other(a.place.Endpoint)
 	v := Visit{Model: a.model, Endpoint: e.ID(), Outcome: label}

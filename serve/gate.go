@@ -310,6 +310,14 @@ func (s *seat) moved(pick route.Pick) {
 	g.mu.Unlock()
 }
 
+// busy notes that the endpoint said that it is full.
+func (s *seat) busy(now time.Time) {
+	g := s.gate
+	g.mu.Lock()
+	g.mu.admit.Busy(now, s.ticket)
+	g.mu.Unlock()
+}
+
 // first notes the first content.
 func (s *seat) first(now time.Time, cached int) {
 	g := s.gate
