@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS = -s -w -X main.version=$(VERSION)
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 
-.PHONY: build test test-real race house sdk lint fuzz sim soak bench-gateway bench-store dist model clean help
+.PHONY: build test test-real race house sdk lint fuzz sim soak bench-gateway bench-flood bench-store dist model clean help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -47,6 +47,9 @@ soak: ## 200 streaming clients for a minute
 
 bench-gateway: ## weir, a bare Go proxy and the gateways installed here under the same load, as a table; BENCH="-rounds 1 -only weir,bareproxy"
 	cd bench && $(GO) run ./gateway $(BENCH)
+
+bench-flood: ## engines under 2, 4 and 10 times their capacity behind nothing, weir and the gateways installed here; BENCH="-engines mock -only weir,nginx"
+	cd bench && $(GO) run ./flood $(BENCH)
 
 bench-store: ## durable writes a second, and takes from a Valkey that limits are shared in
 	$(GO) test -run '^$$' -bench . -benchtime 20000x ./store ./store/valkey
