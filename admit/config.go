@@ -147,10 +147,11 @@ func (c *Config) ttft() time.Duration {
 	return least
 }
 
-// objective is the same, and the usual one where no class has any.
+// objective is the same for what limits are found by: at most the usual one, however patient the classes are. An engine's width does not
+// depend on how long its clients wait, and a limit that was lowered for nothing would be held for as long as they do.
 func (c *Config) objective() time.Duration {
 	if d := c.ttft(); d > 0 {
-		return d
+		return min(d, defaultTTFT)
 	}
 	return defaultTTFT
 }

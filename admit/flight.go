@@ -85,6 +85,7 @@ func (g *Gate) end(t instant, x *entry, end End) {
 	x.charge(work)
 	if s := x.station; s != nil {
 		if end.Fault == llm.FaultNone {
+			s.doubt = doubt{}
 			p := &s.calm
 			if x.contended {
 				p = &s.busy

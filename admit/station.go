@@ -68,6 +68,7 @@ type station struct {
 	busy     pace          // of requests that were sent while others waited
 	calm     pace          // of others
 	watch    watch
+	doubt    doubt
 	fullness float64 // share of the limit that was used while others waited
 }
 
@@ -232,7 +233,7 @@ func (g *Gate) anyUsable() bool {
 
 // open reports whether s is within its limit and has begun what it has.
 func (s *station) open(t instant, g *Gate) bool {
-	return s.facts.Usable && s.listed && s.running < int(s.limit) && !s.overdue(t, g)
+	return s.facts.Usable && s.listed && s.running < int(s.limit) && s.doubt.allows(t) && !s.overdue(t, g)
 }
 
 // fits reports whether s may take x; tight is that only what is yet to be computed there, or held in memory, stands in the way. What is
@@ -275,6 +276,7 @@ func (s *station) late(tokens int, g *Gate) time.Duration {
 // begin counts a request that is sent there.
 func (s *station) begin(t instant, x *entry, contended bool) {
 	s.running++
+	s.doubt.trying = s.doubt.held
 	s.prefill += x.fresh
 	s.kv += x.Prompt + x.expect
 	s.work += x.work
@@ -320,6 +322,7 @@ func (s *station) told(x *entry) {
 // release takes x off s.
 func (s *station) release(x *entry) {
 	s.running--
+	s.doubt.trying = false
 	s.kv -= x.Prompt + x.expect
 	s.work -= x.work
 	if x.first == 0 {
@@ -349,6 +352,7 @@ func (s *station) unawait(x *entry) {
 func (s *station) begun(t instant, x *entry, g *Gate) {
 	s.unawait(x)
 	s.told(x)
+	s.doubt = doubt{}
 	x.first = max(t, 1)
 	if x.Whole {
 		return

@@ -46,7 +46,7 @@ func loopback() config.Config {
 
 // patient is an objective that nobody is refused for.
 func patient() config.Objective {
-	return config.Objective{TTFT: config.Duration(time.Minute), TPOT: config.Duration(time.Minute)}
+	return config.Objective{TTFT: config.Duration(time.Hour), TPOT: config.Duration(time.Hour)}
 }
 
 // bundle is a running system and a client of its own.

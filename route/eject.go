@@ -60,23 +60,32 @@ func (t *Table) probe(now time.Time, ask *Ask, endpoints []*fleet.Endpoint) int 
 		return -1
 	}
 	for _, s := range t.mu.scratch.out {
-		if w := s.way; w.out && !s.down && w.breaker.ready(now) {
+		if w := s.way; !s.down && w.breaker.ready(now) {
 			return w.position
 		}
 	}
 	return -1
 }
 
-// Usable tells, in the order of endpoints, which of them ordinary requests are sent to now: those that are neither ejected, nor down, nor
-// resting. It appends to dst.
+// Usable tells, in the order of endpoints, which of them ordinary requests are sent to now: those that are well, neither down nor resting;
+// where none is well, those that are not ejected. One that fails fast always has room, and would be sent all that those who are well have
+// no room for. It appends to dst.
 func (t *Table) Usable(now time.Time, endpoints []*fleet.Endpoint, dst []bool) []bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.eject(now, endpoints)
-	for _, e := range endpoints {
-		w := t.way(e.ID())
-		f := e.Facts(now)
-		dst = append(dst, !(w.out && w.breaker.state != Closed) && resort(&f, &w.breaker, now) == ResortNone)
+	for _, well := range [...]bool{true, false} {
+		any := false
+		for _, e := range endpoints {
+			w := t.way(e.ID())
+			f := e.Facts(now)
+			ok := resort(&f, &w.breaker, now) == ResortNone && (w.breaker.state == Closed || !well && !w.out)
+			dst, any = append(dst, ok), any || ok
+		}
+		if any || !well {
+			break
+		}
+		dst = dst[:len(dst)-len(endpoints)]
 	}
 	return dst
 }

@@ -143,6 +143,8 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 	if fault == llm.FaultBusy {
 		table.Rest(end, pick, llm.AsError(err).RetryAfter)
 		a.seat.busy(end)
+	} else if fault != llm.FaultNone && fault != llm.FaultTask {
+		a.seat.failed(end)
 	}
 	a.raced = r.other(a.place.Endpoint)
 	v := Visit{Model: a.model, Endpoint: e.ID(), Outcome: label}

@@ -318,6 +318,14 @@ func (s *seat) busy(now time.Time) {
 	g.mu.Unlock()
 }
 
+// failed notes that the endpoint failed the request.
+func (s *seat) failed(now time.Time) {
+	g := s.gate
+	g.mu.Lock()
+	g.mu.admit.Failed(now, s.ticket)
+	g.mu.Unlock()
+}
+
 // first notes the first content.
 func (s *seat) first(now time.Time, cached int) {
 	g := s.gate
