@@ -36,6 +36,7 @@ func knownMetrics(t *testing.T) map[string][]string {
 	for name, labels := range map[string]string{
 		"weir_request_seconds": "model route", "weir_ttft_seconds": "model", "weir_tpot_seconds": "model",
 		"weir_queue_seconds": "model", "weir_engine_step_seconds": "model", "weir_endpoint_ttft_seconds": "model endpoint",
+		"weir_gate_wait_seconds": "model class", "weir_store_commit_seconds": "", "weir_store_commit_writes": "", "weir_limits_shared_seconds": "",
 	} {
 		known[name+"_bucket"] = append(strings.Fields(labels), "le")
 		known[name+"_sum"], known[name+"_count"] = strings.Fields(labels), strings.Fields(labels)
@@ -287,7 +288,7 @@ func TestDashboardIsWhole(t *testing.T) {
 			refs[q.RefID] = true
 		}
 	}
-	if want := []string{"Overview", "Endpoints", "Embedded engine", "Process"}; !slices.Equal(rows, want) {
+	if want := []string{"Overview", "Endpoints", "Admission", "Tenants and store", "Embedded engine", "Process"}; !slices.Equal(rows, want) {
 		t.Errorf("rows %q, want %q", rows, want)
 	}
 }
