@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/weir-ai/weir/admit"
@@ -60,6 +61,7 @@ type Call struct {
 	flight      *fleet.Flight
 	visit       *visit
 	engine      *Engine
+	at          int           // of engine, among the variant's
 	began       time.Duration // of the visit
 	cached      int
 }
@@ -81,6 +83,9 @@ func (c *Call) Good(ttft, tpot time.Duration) bool {
 	each := (c.Ended - c.First).Seconds() / float64(max(c.Emitted-1, 1))
 	return (ttft <= 0 || c.First-c.Arrived <= ttft) && (tpot <= 0 || each <= tpot.Seconds())
 }
+
+// computed reports whether its prompt is charged: something of its answer came, or its client left while it was computed.
+func (c *Call) computed() bool { return c.Emitted > 0 || c.Kind == llm.Canceled && c.Visits > 0 }
 
 // ask is the call as routing hears of it.
 func (c *Call) ask(m *variant) route.Ask {
@@ -116,6 +121,10 @@ func (p *Path) arrive(c *Call) {
 	c.m = p.choose(c)
 	c.Rung = c.m.at
 	c.m.prompts, c.m.outputs = max(c.m.prompts, c.Job.Prompt), max(c.m.outputs, c.output())
+	if p.setup.Bend.refuses != nil && p.setup.Bend.refuses(p, c) {
+		p.verdict(c, admit.Verdict{Reason: llm.ReasonLate, RetryAfter: time.Second})
+		return
+	}
 	var v admit.Verdict
 	c.ticket, v = c.m.gate.Offer(p.moment(), p.entry(c), p.place(c.m))
 	if p.setup.Bend.verdict != nil {
@@ -169,11 +178,8 @@ func (p *Path) verdict(c *Call, v admit.Verdict) {
 // visit sends a call to the endpoint that was picked.
 func (p *Path) visit(c *Call) {
 	e := c.pick.Endpoint
-	for i, other := range c.m.endpoints {
-		if other == e {
-			c.engine = c.m.engines[i]
-		}
-	}
+	c.at = slices.Index(c.m.endpoints, e)
+	c.engine = c.m.engines[c.at]
 	c.Visits++
 	c.began = p.clock.now
 	job := *c.Job
@@ -184,7 +190,7 @@ func (p *Path) visit(c *Call) {
 	begun := false
 	grew := func(n int) {
 		c.Emitted += n
-		if c.reservation != nil {
+		if !p.skips("grow", c) {
 			c.reservation.Grow(p.wall(), c.Emitted)
 		}
 		c.m.gate.Tokens(p.moment(), c.ticket, c.Emitted)
@@ -196,9 +202,10 @@ func (p *Path) visit(c *Call) {
 			c.First = p.clock.now
 		}
 		if !c.Client.Whole {
-			c.flight.First(p.now())
+			c.m.failed[c.at] = 0
 			c.cached = v.hits * c.engine.speed.Block
-			c.m.gate.First(p.moment(), c.ticket, c.cached)
+			c.flight.First(p.now())
+			c.m.gate.First(p.moment(), c.ticket, c.pick.Cached)
 		}
 		grew(1)
 		p.pump(c.m)
@@ -220,13 +227,22 @@ func (p *Path) off(c *Call, f llm.Fault) {
 	if f == llm.FaultNone && !c.Client.Whole {
 		tokens = c.visit.job.Output
 	}
+	if f == llm.FaultNone {
+		c.m.failed[c.at] = 0
+		c.flight.Whole(p.now())
+	}
 	if !p.skips("flight", c) {
 		c.flight.End(p.now(), tokens)
 	}
 	c.m.table.Ended(p.now(), c.pick, f, p.clock.now-c.began)
-	if f == llm.FaultBusy {
+	switch f {
+	case llm.FaultNone, llm.FaultTask:
+	case llm.FaultBusy:
 		c.m.table.Rest(p.now(), c.pick, busyRest)
 		c.m.gate.Busy(p.moment(), c.ticket)
+	default:
+		c.m.failed[c.at] = p.clock.now
+		c.m.gate.Failed(p.moment(), c.ticket)
 	}
 	c.visit = nil
 }
@@ -264,7 +280,6 @@ func (p *Path) visited(c *Call, f llm.Fault) {
 		p.finish(c, f, kindOf(f))
 		return
 	}
-	c.m.gate.Move(p.moment(), c.ticket, "")
 	p.clock.At(p.clock.now+wait, func() { p.again(c, f) })
 }
 
@@ -351,19 +366,23 @@ func (p *Path) end(c *Call, kind llm.Kind, why llm.Reason, retry time.Duration) 
 	p.settle(c)
 	c.over = true
 	p.live--
+	p.moved = p.clock.now
 	p.ended = append(p.ended, c)
 	p.see(Event{Kind: EventEnded, Call: c})
+	if p.skips("once", c) {
+		p.see(Event{Kind: EventEnded, Call: c})
+	}
 	p.comeAgain(c)
 }
 
 // settle charges what was used and gives the rest back.
 func (p *Path) settle(c *Call) {
-	u := llm.Usage{}
-	if c.Emitted > 0 {
-		u = llm.Usage{PromptTokens: c.Job.Prompt, CachedTokens: c.cached, CompletionTokens: c.Emitted}
+	u := llm.Usage{CompletionTokens: c.Emitted}
+	if c.computed() {
+		u.PromptTokens, u.CachedTokens = c.Job.Prompt, c.cached
 	}
 	if p.setup.Bend.usage != nil {
-		u = p.setup.Bend.usage(c, u)
+		u = p.setup.Bend.usage(p, c, u)
 	}
 	reserved := c.reservation.Tokens()
 	switch {

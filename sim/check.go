@@ -41,6 +41,8 @@ type Event struct {
 type Check struct {
 	Name string
 	See  func(p *Path, e Event) string
+
+	broken int
 }
 
 // Broken is a rule that did not hold.
@@ -53,14 +55,16 @@ type Broken struct {
 // String is one line about it.
 func (b Broken) String() string { return fmt.Sprintf("%s at %s: %s", b.Check, b.At, b.Text) }
 
-// brokenMost bounds what is kept of one run: the first tell the most.
-const brokenMost = 20
+// brokenMost bounds what is kept of one rule: the first tell the most.
+const brokenMost = 4
 
 // see shows an event to every check.
 func (p *Path) see(e Event) {
 	for i := range p.checks {
-		if text := p.checks[i].See(p, e); text != "" && len(p.broken) < brokenMost {
-			p.broken = append(p.broken, Broken{p.checks[i].Name, p.clock.now, text})
+		c := &p.checks[i]
+		if text := c.See(p, e); text != "" && c.broken < brokenMost {
+			c.broken++
+			p.broken = append(p.broken, Broken{c.Name, p.clock.now, text})
 		}
 	}
 }

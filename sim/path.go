@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/weir-ai/weir/admit"
@@ -39,13 +40,14 @@ type Machine struct {
 	Reports bool // it tells its load once a second
 }
 
-// Bend breaks a Path on purpose, so that tests see that a check finds it. The zero value breaks nothing.
+// Bend breaks a Path on purpose, so that tests see that a rule finds it. The zero value breaks nothing.
 type Bend struct {
-	ask     func(*tenant.Ask)
-	entry   func(*admit.Entry)
-	verdict func(*Call, admit.Verdict) admit.Verdict
-	usage   func(*Call, llm.Usage) llm.Usage
-	skips   func(step string, c *Call) bool // "done", "flight", "settle", "step", "end"
+	entry   func(p *Path, e *admit.Entry)
+	facts   func(p *Path, e *admit.Endpoint)
+	verdict func(c *Call, v admit.Verdict) admit.Verdict
+	usage   func(p *Path, c *Call, u llm.Usage) llm.Usage
+	refuses func(p *Path, c *Call) bool     // before the gate is asked
+	skips   func(step string, c *Call) bool // "done", "flight", "grow", "settle", "step", "end", "once"
 	moment  func(p *Path) time.Time         // in place of the steady clock, for the gate
 }
 
@@ -53,6 +55,8 @@ const (
 	// factsEvery is how often the gate hears of its endpoints. A server tells it at each probe and each change of a breaker; ten times a
 	// second is as good as that and keeps seeds short.
 	factsEvery = 100 * time.Millisecond
+	// stillMost is how long nothing may come or end before the rest is taken for lost: ten times the longest that anything waits.
+	stillMost = 10 * time.Minute
 	// reportsEvery is how often an engine that tells its load is asked.
 	reportsEvery = time.Second
 	// probeAfter is how long the fleet's probes take to find out that an endpoint died or is back.
@@ -82,9 +86,10 @@ type Path struct {
 	ladder   admit.Ladder
 	checks   []Check
 	broken   []Broken
-	count    uint64 // of calls
-	live     int    // calls that have not ended
-	coming   int    // arrivals and returns that are yet to be
+	count    uint64        // of calls
+	moved    time.Duration // when something last came or ended
+	live     int           // calls that have not ended
+	coming   int           // arrivals and returns that are yet to be
 	ticking  bool
 	ended    []*Call
 }
@@ -97,6 +102,7 @@ type variant struct {
 	table      *route.Table
 	engines    []*Engine
 	endpoints  []*fleet.Endpoint
+	failed     []time.Duration   // when each last failed a request; 0 where something has gone well since
 	away       []bool            // not on the fleet's list
 	list       []*fleet.Endpoint // those that are
 	seeds      uint64
@@ -149,6 +155,7 @@ func (m *variant) add(p *Path, j int, machine Machine) {
 	e.Learn(about, fleet.ContinuesText)
 	e.SetHealth(Epoch, fleet.StateUp, "")
 	m.endpoints, m.away = append(m.endpoints, e), append(m.away, false)
+	m.failed = append(m.failed, 0)
 	m.engines = append(m.engines, NewEngine(&p.clock, machine.Speed, nil))
 }
 
@@ -192,6 +199,7 @@ func (p *Path) Arrive(at time.Duration, c *Call) {
 	p.clock.At(at, func() {
 		p.coming--
 		p.live++
+		p.moved = p.clock.now
 		p.tick()
 		p.arrive(c)
 	})
@@ -217,7 +225,8 @@ func (p *Path) tick() {
 			p.pump(m)
 		}
 		p.see(Event{Kind: EventTick})
-		if p.ticking = p.live+p.coming > 0; p.ticking {
+		p.ticking = p.live+p.coming > 0 && p.clock.now-p.moved < stillMost
+		if p.ticking {
 			p.clock.At(p.clock.now+factsEvery, again)
 		}
 	}
@@ -242,6 +251,9 @@ func (p *Path) tell(m *variant) {
 		m.facts = append(m.facts, admit.Endpoint{
 			ID: e.ID(), Usable: m.usable[i], Slots: f.Slots, PrefillSeconds: f.PrefillSeconds, DecodeSeconds: f.DecodeSeconds, Waiting: f.Load.Waiting, Age: f.LoadAge,
 		})
+		if p.setup.Bend.facts != nil {
+			p.setup.Bend.facts(p, &m.facts[i])
+		}
 	}
 	m.gate.Endpoints(p.moment(), m.facts)
 	m.weight = m.gate.State(p.moment()).Weight
@@ -300,15 +312,10 @@ func (p *Path) place(m *variant) admit.Place {
 		m.seeds++
 		pick, err := m.table.Pick(p.now(), ask, m.list, m.seeds)
 		if err != nil {
-			for _, ok := range m.table.Usable(p.now(), m.list, m.usable[:0]) {
-				if ok {
-					return "", nil
-				}
+			if slices.Contains(m.usable, true) {
+				return "", nil
 			}
-			ask.Room = nil // none can be used by any right; one that is unwell may all the same
-			if pick, err = m.table.Pick(p.now(), ask, m.list, m.seeds); err != nil {
-				return "", err
-			}
+			return "", err
 		}
 		c.pick = pick
 		return pick.Endpoint.ID(), nil
@@ -317,11 +324,8 @@ func (p *Path) place(m *variant) admit.Place {
 
 // reserve takes what a call may need of its tenant's limits.
 func (p *Path) reserve(c *Call) error {
-	ask := tenant.Ask{Prompt: c.Job.Prompt, Output: c.MaxTokens, N: 1}
-	if p.setup.Bend.ask != nil {
-		p.setup.Bend.ask(&ask)
-	}
 	var err error
+	ask := tenant.Ask{Prompt: c.Job.Prompt, Output: c.MaxTokens, N: 1}
 	c.reservation, err = p.book.Reserve(context.Background(), p.wall(), c.Tenant, p.variants[0].Name, ask)
 	return err
 }
@@ -355,7 +359,7 @@ func (p *Path) entry(c *Call) admit.Entry {
 		e.StartBy = p.moment().Add(c.Client.StartBy)
 	}
 	if p.setup.Bend.entry != nil {
-		p.setup.Bend.entry(&e)
+		p.setup.Bend.entry(p, &e)
 	}
 	return e
 }

@@ -21,7 +21,7 @@ func Rules() []Check {
 // permits: what a call holds of the gate, of its endpoint and of its tenant's concurrency is given back; and while anything runs, the gate
 // counts what the path does.
 func permits() Check {
-	return Check{"permits", func(p *Path, e Event) string {
+	return Check{Name: "permits", See: func(p *Path, e Event) string {
 		if e.Kind != EventTick && e.Kind != EventOver {
 			return ""
 		}
@@ -64,14 +64,14 @@ func permits() Check {
 func charges() Check {
 	emitted := map[*Call]int{}
 	spent := map[llm.TenantID]*spending{}
-	return Check{"charges", func(p *Path, e Event) string {
+	return Check{Name: "charges", See: func(p *Path, e Event) string {
 		switch e.Kind {
 		case EventGrew:
 			emitted[e.Call] += e.Tokens
 		case EventSettled:
 			out, in := emitted[e.Call], 0
 			delete(emitted, e.Call)
-			if out > 0 {
+			if out > 0 || e.Call.computed() {
 				in = e.Call.Job.Prompt
 			}
 			if e.Usage.CompletionTokens != out || e.Usage.PromptTokens != in {
@@ -122,7 +122,7 @@ func budgetsHold(p *Path, spent map[llm.TenantID]*spending) string {
 
 // reserved: what is reserved covers what is used, all the way to the end.
 func reserved() Check {
-	return Check{"reserved", func(p *Path, e Event) string {
+	return Check{Name: "reserved", See: func(p *Path, e Event) string {
 		r := int64(0)
 		switch {
 		case e.Call == nil || e.Call.reservation == nil:
@@ -155,7 +155,7 @@ func outcomes() Check {
 		known[k.String()] = true
 	}
 	open := map[*Call]bool{}
-	return Check{"outcomes", func(p *Path, e Event) string {
+	return Check{Name: "outcomes", See: func(p *Path, e Event) string {
 		c := e.Call
 		switch e.Kind {
 		case EventArrived:
@@ -185,7 +185,7 @@ func outcomes() Check {
 
 // startBy: nobody waits longer than it may start, nor starts later.
 func startBy() Check {
-	return Check{"start-by", func(p *Path, e Event) string {
+	return Check{Name: "start-by", See: func(p *Path, e Event) string {
 		switch {
 		case e.Kind == EventDeadline && e.Call.waiting && p.clock.now > e.Call.LastStart:
 			return fmt.Sprintf("call %d waits at %s; it had to start by %s", e.Call.Number, p.clock.now, e.Call.LastStart)
@@ -199,7 +199,7 @@ func startBy() Check {
 // retryAfter: every refusal that a client can wait out says when to come back, in 1 to 60 seconds.
 func retryAfter() Check {
 	told := []llm.Kind{llm.RateLimited, llm.OutOfBudget, llm.Overloaded, llm.NoEndpoint}
-	return Check{"retry-after", func(p *Path, e Event) string {
+	return Check{Name: "retry-after", See: func(p *Path, e Event) string {
 		if e.Kind != EventEnded || e.Call.Kind < 0 {
 			return ""
 		}
@@ -236,7 +236,7 @@ func (a *allowance) refill(p *Path, l tenant.Limits) {
 func limits() Check {
 	left := map[llm.TenantID]*allowance{}
 	held := map[*Call]int64{}
-	return Check{"limits", func(p *Path, e Event) string {
+	return Check{Name: "limits", See: func(p *Path, e Event) string {
 		c := e.Call
 		if c == nil || c.reservation == nil {
 			return ""
@@ -312,7 +312,7 @@ func (p *Path) limitsOf(id llm.TenantID) *tenant.Tenant {
 
 // idle: nothing is refused by the gate, and nothing waits, while an endpoint is within its limit and has begun all that it was sent.
 func idle() Check {
-	return Check{"idle", func(p *Path, e Event) string {
+	return Check{Name: "idle", See: func(p *Path, e Event) string {
 		switch e.Kind {
 		case EventRefused:
 			if why := e.Verdict.Reason; why == llm.ReasonDisplaced || why == llm.ReasonStart && e.Call.LastStart <= e.Call.Arrived {
@@ -334,10 +334,23 @@ func idle() Check {
 	}}
 }
 
-// roomAt is an endpoint that has room beyond doubt: it can be used, runs fewer than its limit, and has begun them all; or it is idle.
+// doubtMost is how long an endpoint that has failed may be left alone, unless something has gone well there since.
+const doubtMost = time.Second
+
+func (m *variant) doubted(p *Path, id llm.EndpointID) bool {
+	for i, e := range m.endpoints {
+		if e.ID() == id {
+			return m.failed[i] > 0 && p.clock.now-m.failed[i] <= doubtMost
+		}
+	}
+	return false
+}
+
+// roomAt is an endpoint that has room beyond doubt: it can be used, has not just failed, runs fewer than its limit, and has begun them all;
+// or it is idle.
 func (m *variant) roomAt(p *Path) llm.EndpointID {
 	for _, x := range m.gate.State(p.moment()).Endpoints {
-		if x.Usable && x.Prefill == 0 && x.Running < max(x.Limit, 1) {
+		if x.Usable && x.Prefill == 0 && x.Running < max(x.Limit, 1) && !m.doubted(p, x.ID) {
 			return x.ID
 		}
 	}

@@ -23,6 +23,7 @@ type Scenario struct {
 	Mix     workload.Mix
 	Weather []Weather
 	rng     *rand.Rand
+	quiet   bool // every client takes what it gets
 	returns bool // some clients come again
 }
 
@@ -147,6 +148,9 @@ func (s *Scenario) tenants(capacity, tokens float64) {
 func (s *Scenario) client() Client {
 	rng := s.rng
 	var c Client
+	if s.quiet {
+		return c
+	}
 	switch rng.IntN(10) {
 	case 0, 1:
 		c.Returns = 1
@@ -174,9 +178,11 @@ func (s *Scenario) Play(rules ...Check) (*Path, error) {
 		p.clock.At(w.At, func() { w.do(p) })
 	}
 	for r := range s.Mix.Requests() {
-		k, err := llm.ParseClass(r.Class)
-		if err != nil {
-			return nil, err
+		k := llm.ClassSystem // its tenant's
+		if r.Class != "" {
+			if k, err = llm.ParseClass(r.Class); err != nil {
+				return nil, err
+			}
 		}
 		c := &Call{Job: &r, Client: s.client(), Tenant: llm.TenantID(r.Tenant), Class: k, Print: s.rng.Uint64()}
 		if s.rng.IntN(2) == 0 {
@@ -311,7 +317,7 @@ func (s *Scenario) String() string {
 // Recovery is the rule that the flood leaves nothing behind: one objective after it, whoever has one starts at once. It says nothing where
 // something else goes wrong in that time, or where clients come back that were told to: then the flood is not over.
 func (s *Scenario) Recovery() Check {
-	return Check{"recovery", func(p *Path, e Event) string {
+	return Check{Name: "recovery", See: func(p *Path, e Event) string {
 		if e.Kind != EventEnded || s.returns || len(s.Weather) > 0 || e.Call.Client.Patience > 0 {
 			return ""
 		}

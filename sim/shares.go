@@ -18,7 +18,7 @@ func shedding() Check {
 	}
 	started := map[*variant]*balance{}
 	queued := map[line]int{}
-	return Check{"shedding", func(p *Path, e Event) string {
+	return Check{Name: "shedding", See: func(p *Path, e Event) string {
 		c := e.Call
 		switch e.Kind {
 		case EventQueued:
@@ -158,7 +158,7 @@ func fairness() Check {
 		rank int
 	}
 	contests := map[place]contest{}
-	return Check{"fairness", func(p *Path, e Event) string {
+	return Check{Name: "fairness", See: func(p *Path, e Event) string {
 		if e.Kind == EventTick {
 			for k, t := range contests {
 				if text := t.apart(p.fairBound(k.m)); text != "" {
