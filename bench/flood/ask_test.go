@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -108,6 +109,15 @@ func TestLoopCountsGoodAnswers(t *testing.T) {
 	v, err := l.run(t.Context())
 	if err != nil || v <= 0 || v > 2/0.01 {
 		t.Errorf("%v answers a second, %v; two clients with answers of 10 ms get 200 at most", v, err)
+	}
+	l.q.tokens, l.addr = 1, engineStub(t, func(w http.ResponseWriter, _ *http.Request, words int) {
+		fmt.Fprint(w, content("a"))
+		w.(http.Flusher).Flush()
+		time.Sleep(10 * time.Millisecond)
+		fmt.Fprint(w, content("b"), "data: {\"choices\":[],\"usage\":{\"completion_tokens\":1}}\n\n") // no end
+	})
+	if v, err := l.run(t.Context()); v != 0 || !errors.Is(err, errUnended) {
+		t.Errorf("%v, %v; want none of streams without their end", v, err)
 	}
 	sick := engineStub(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
 		http.Error(w, "sick", http.StatusInternalServerError)

@@ -96,8 +96,12 @@ func (l loop) run(ctx context.Context) (float64, error) {
 		})
 	}
 	wait.Wait()
-	if r := last.Load(); r != nil && good.Load() == 0 {
-		return 0, fmt.Errorf("no answer of %d clients counts: %w", l.clients, errors.Join(r.err, errUnended))
+	if good.Load() == 0 {
+		why := errLate
+		if r := last.Load(); r != nil {
+			why = errors.Join(r.err, errUnended)
+		}
+		return 0, fmt.Errorf("no answer of %d clients counts: %w", l.clients, why)
 	}
 	return float64(good.Load()) / l.lasts.Seconds(), nil
 }
@@ -132,10 +136,11 @@ func (b *bench) findCapacity(ctx context.Context, e engine, dir string, c *capac
 		return err
 	}
 	l.words = wordsFor(e.prompt, c.PerWord)
+	var faults []error // of numbers of clients that get nothing; others may
 	for _, l.clients = range e.levels {
 		v, err := l.run(ctx)
 		if err != nil {
-			return err
+			faults = append(faults, err)
 		}
 		peer.Say("  %s: %d clients get %s good answers/s", e.name, l.clients, decimal(v))
 		if c.Levels[l.clients] = v; v > c.Best {
@@ -143,7 +148,7 @@ func (b *bench) findCapacity(ctx context.Context, e engine, dir string, c *capac
 		}
 	}
 	if c.Best == 0 {
-		return fmt.Errorf("no answer of %s meets its objective, with %v clients", e.name, e.levels)
+		return fmt.Errorf("no answer of %s meets its objective, with %v clients: %w", e.name, e.levels, errors.Join(append(faults, p.check())...))
 	}
 	return ctx.Err()
 }
@@ -191,6 +196,9 @@ func (b *bench) besideRefused(ctx context.Context, e engine, dir string, factor 
 
 // errUnended is of a stream that stopped without its end.
 var errUnended = errors.New("no whole answer came")
+
+// errLate is of answers that came too late.
+var errLate = errors.New("each came too late or too slowly")
 
 // common words, most of which are one token each in most vocabularies.
 var commonWords = strings.Fields("time year people way day man thing woman life child world school state family student group country problem hand part place case " +
