@@ -125,12 +125,24 @@ func closedLabels() map[string][]string {
 	for f := llm.FaultNone + 1; f.String() != llm.FaultNone.String(); f++ {
 		visits = append(visits, f.String())
 	}
+	var reasons, classes []string
+	for _, r := range llm.Reasons() {
+		reasons = append(reasons, string(r))
+	}
+	for _, c := range llm.Classes() {
+		classes = append(classes, c.String())
+	}
 	return map[string][]string{
 		"weir_requests_total outcome":          kinds,
 		"weir_endpoint_requests_total outcome": visits,
 		"weir_endpoint_state state":            {"unknown", "up", "loading", "down"},
 		"weir_endpoint_breaker state":          {"closed", "open", "half_open"},
 		"weir_resumes_total outcome":           {"ok", "failed", "impossible"},
+		"weir_turned_away_total reason":        reasons,
+		"weir_gate_waiting class":              classes,
+		"weir_gate_waiting_tokens class":       classes,
+		"weir_gate_wait_seconds_bucket class":  classes,
+		"weir_gate_wait_seconds_count class":   classes,
 		"weir_engine_sequences state":          {"running", "waiting"},
 		"weir_engine_kv_blocks state":          {"used", "cached", "total"},
 	}
@@ -152,6 +164,8 @@ func TestUnknownSeriesAreFound(t *testing.T) {
 	check(`weir_requests_total{endpoint="x"}`, 1)                      // no such label
 	check(`sum by (modle) (weir_requests_total)`, 1)                   // nowhere such a label
 	check(`weir_requests_total{outcome="upstraem"}`, 1)                // no such word
+	check(`weir_turned_away_total{reason="predicted_mis"}`, 1)         // nor such a reason
+	check(`weir_gate_waiting{class="interactiv"}`, 1)                  // nor such a class
 	check(`weir_endpoint_state{state="down"} and on (x) vector(1)`, 1) // in a matching
 	check(`vector(1)`, 1)
 	check(`up - 1`, 1) // Prometheus' own is known only where it is said to be
