@@ -28,7 +28,7 @@ func NewGateMetrics(p *Pipeline) *GateMetrics {
 		work:     desc("weir_gate_waiting_tokens", "Work of the requests that wait at the gate, in prefill tokens.", "class"),
 		limit:    desc("weir_gate_limit", "Requests that the gate lets an endpoint have at once.", "endpoint"),
 		inFlight: desc("weir_gate_in_flight", "Requests that the gate has let in to an endpoint.", "endpoint"),
-		rate:     desc("weir_gate_drain_tokens", "Work that starts in a second while something waits, in prefill tokens; absent where it is not known yet."),
+		rate:     desc("weir_gate_drain_tokens", "Work that ends in a second while something waits, in prefill tokens; absent where it is not known yet."),
 	}
 }
 
