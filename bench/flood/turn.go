@@ -238,14 +238,17 @@ func (b *bench) alone(ctx context.Context, e engine, f front, round int, c capac
 // are figures.
 func (b *bench) measure(ctx context.Context) (*figures, error) {
 	f := &figures{Machine: b.machine, Rounds: b.rounds, Seconds: b.seconds, Long: b.long, Factors: b.factors, Parts: b.parts}
+	flooded := b.has(partFlood) || b.has(partReturns)
 	for _, name := range b.engines {
-		f.Engines = append(f.Engines, b.prepare(ctx, engineNamed(name)))
+		if flooded {
+			f.Engines = append(f.Engines, b.prepare(ctx, engineNamed(name)))
+		}
 	}
 	for round := 1; round <= b.rounds; round++ {
-		for i, name := range b.engines {
-			if f.Engines[i].Skipped == "" && (b.has(partFlood) || b.has(partReturns)) {
-				peer.Say("round %d of %d: %s", round, b.rounds, name)
-				b.takeRound(ctx, engineNamed(name), &f.Engines[i], round)
+		for i := range f.Engines {
+			if row := &f.Engines[i]; row.Skipped == "" {
+				peer.Say("round %d of %d: %s", round, b.rounds, row.Name)
+				b.takeRound(ctx, engineNamed(row.Name), row, round)
 			}
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
