@@ -45,6 +45,7 @@ type Engine struct {
 	waiting []*visit       // prompts not yet computed whole, in their order
 	coming  map[uint64]int // blocks of those, and how many prompts have each
 	active  []*visit       // answers
+	spare   []*visit       // room for the next active
 
 	began time.Duration // of the steps under way
 	each  time.Duration // how long one of them takes; 0 where the engine is idle
@@ -213,7 +214,7 @@ func (e *Engine) end() {
 	e.clear()
 	grown, steps := e.active, e.steps
 	var begun, done []*visit
-	running := make([]*visit, 0, len(e.active)+len(e.chunk))
+	running := e.spare[:0]
 	for _, v := range e.active {
 		v.output -= steps
 		e.made += steps
@@ -244,7 +245,7 @@ func (e *Engine) end() {
 			done = append(done, p.v)
 		}
 	}
-	e.active = running
+	e.active, e.spare = running, e.active
 	e.most = max(e.most, len(running))
 	e.tell(begun, grown, done, steps)
 	e.start()
