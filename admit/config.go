@@ -71,15 +71,9 @@ func (c Config) WithDefaults() Config {
 	if c.Sequences == 0 {
 		c.Sequences = defaultSequences
 	}
-	shares := 0.0
-	for i := range c.Classes {
-		shares += c.Classes[i].Share
-	}
 	for i := range c.Classes {
 		k := &c.Classes[i]
-		if shares == 0 {
-			k.Share = defaultShares[i]
-		}
+		k.Share = or(k.Share, defaultShares[i])
 		ttft, tpot := defaultTTFT, defaultTPOT
 		if i == llm.ClassBatch.Rank() {
 			ttft, tpot = -1, -1
@@ -90,7 +84,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-func or[T int | int64 | Work | time.Duration](v, otherwise T) T {
+func or[T int | int64 | float64 | Work | time.Duration](v, otherwise T) T {
 	if v == 0 {
 		return otherwise
 	}

@@ -32,7 +32,7 @@ func TestDefaults(t *testing.T) {
 	own := Config{Waiting: Bounds{Requests: -1, Bytes: 8, Work: 7}, Sequences: 3}
 	own.Classes[3] = ClassConfig{Share: 0.05, TTFT: time.Hour, TPOT: time.Second, Wait: time.Second, Waiting: Bounds{Requests: 1}}
 	got := own.WithDefaults()
-	if got.Waiting != own.Waiting || got.Sequences != 3 || got.Classes[3].TTFT != time.Hour || got.Classes[3].Waiting != (Bounds{1, 8, 7}) || got.Classes[1].Share != 0 || got.Tenant != (Bounds{-1, 4, 3.5}) {
+	if got.Waiting != own.Waiting || got.Sequences != 3 || got.Classes[3].TTFT != time.Hour || got.Classes[3].Waiting != (Bounds{1, 8, 7}) || got.Classes[1].Share != defaultShares[1] || got.Classes[3].Share != 0.05 || got.Tenant != (Bounds{-1, 4, 3.5}) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -99,6 +99,7 @@ type entry struct {
 	decode  float64 // w when it came: what it is charged an output token at
 	expect  int     // output tokens that it is charged
 	work    Work    // what it is expected to cost
+	paid    float64 // of it, to its tenant's turn: trued up as it becomes known, like charged
 	charged Work    // of it, to its tenant's counter
 
 	station    *station // where it runs

@@ -1,6 +1,7 @@
 package admit
 
 import (
+	"math"
 	"time"
 
 	"github.com/weir-ai/weir/llm"
@@ -55,6 +56,7 @@ func (g *Gate) Tokens(now time.Time, ticket Ticket, output int) {
 	x.output = output
 	if over := x.cost(x.fresh, output); over > x.charged {
 		x.charge(over)
+		g.truePaid(x, float64(over), false)
 	}
 	if x.station != nil {
 		x.station.went(t, x, g)
@@ -81,6 +83,13 @@ func (g *Gate) end(t instant, x *entry, end End) {
 	work := x.cost(end.Prompt-end.Cached, end.Output)
 	if !begun {
 		work = 0 // nothing of it was computed, as far as anybody can tell
+	}
+	if begun && end.Fault == llm.FaultNone {
+		g.estimated = mix(g.estimated, float64(x.work), 0.02)
+		g.actual = mix(g.actual, float64(work), 0.02)
+	}
+	if begun {
+		g.truePaid(x, float64(work), true)
 	}
 	x.charge(work)
 	if s := x.station; s != nil {
@@ -113,4 +122,27 @@ func (g *Gate) end(t instant, x *entry, end End) {
 	x.queue.tenant.live--
 	g.leave(x)
 	g.room = true
+}
+
+// paidMost bounds what one request moves a turn by, in seconds: a wait for longer than Retry-After can tell helps nobody.
+const paidMost = 60
+
+// truePaid moves its tenant's turn by what x costs more or less than it was expected to. What nearly all cost less than expected is nobody's
+// gain: turns are counted in expected work, which actual work is scaled to. Down, it may also come sooner.
+func (g *Gate) truePaid(x *entry, work float64, down bool) {
+	q := x.queue
+	rate := q.class.shares.rate * q.weight
+	if g.actual == 0 || rate <= 0 || math.IsInf(rate, 1) || q.paid == 0 {
+		return
+	}
+	if x.paid == 0 {
+		x.paid = float64(x.work)
+	}
+	want := work * g.estimated / g.actual
+	if want < x.paid && !down {
+		return
+	}
+	q.paid += time.Duration(max(min((want-x.paid)/rate, paidMost), -paidMost) * float64(time.Second))
+	x.paid = want
+	q.class.fix(q)
 }

@@ -21,33 +21,34 @@ import (
 // neither Started nor Waiting before. Whoever owns the gate calls Step whenever Next is not after now: after whatever freed room, that is
 // at once.
 type Gate struct {
-	config   Config
-	epoch    time.Time
-	now      instant // the latest moment seen: time never goes back here
-	tickets  Ticket  // the last that was given
-	entries  map[Ticket]*entry
-	classes  [llm.ClassCount]class
-	tenants  map[llm.TenantID]*tenant
-	numbers  uint64 // of tenants, for an order that depends on nothing else
-	idle     idlers
-	stations []*station // of the list that was given last
-	known    map[llm.EndpointID]*station
-	waiting  usage
-	deadline expiry
-	pending  []Change // what calls other than Step did to those that wait
-	room     bool     // room may have come since the last drain
-	narrow   bool     // the next in order waits for prompts that are computed: nobody may pass it
-	blocked  []*queue // passed over in the drain under way
-	swept    instant  // when those that wait were last looked through
-	cursor   sweepAt
-	profiles profile  // scratch of sweeps
-	missed   []*entry // the same
-	weight   float64  // w: an output token's cost in prompt tokens
-	weighed  instant  // when it was last moved
-	outputs  quantile
-	hits     float64 // share of prompts that was computed before
-	typical  float64 // mean work of what is dispatched
-	returns  returns
+	config            Config
+	epoch             time.Time
+	now               instant // the latest moment seen: time never goes back here
+	tickets           Ticket  // the last that was given
+	entries           map[Ticket]*entry
+	classes           [llm.ClassCount]class
+	tenants           map[llm.TenantID]*tenant
+	numbers           uint64 // of tenants, for an order that depends on nothing else
+	idle              idlers
+	stations          []*station // of the list that was given last
+	known             map[llm.EndpointID]*station
+	waiting           usage
+	deadline          expiry
+	pending           []Change // what calls other than Step did to those that wait
+	room              bool     // room may have come since the last drain
+	narrow            bool     // the next in order waits for prompts that are computed: nobody may pass it
+	blocked           []*queue // passed over in the drain under way
+	swept             instant  // when those that wait were last looked through
+	cursor            sweepAt
+	profiles          profile  // scratch of sweeps
+	missed            []*entry // the same
+	weight            float64  // w: an output token's cost in prompt tokens
+	weighed           instant  // when it was last moved
+	outputs           quantile
+	hits              float64 // share of prompts that was computed before
+	estimated, actual float64 // mean work of what has ended, as it was expected and as it was
+	typical           float64 // mean work of what is dispatched
+	returns           returns
 }
 
 // instant is a time since the gate's epoch.

@@ -68,6 +68,16 @@ func (s *shares) find(t instant, capacity float64) float64 {
 	}
 	clear(s.callers[len(kept):])
 	s.callers = kept
+	least := never // a debt that all have is none: it would refuse everybody, and nobody would have the places
+	for _, q := range kept {
+		least = min(least, q.paid)
+	}
+	if least != never && least > t {
+		for _, q := range kept {
+			q.paid -= least - t
+			q.class.fix(q)
+		}
+	}
 	if total <= capacity || len(kept) < 2 {
 		s.rate = math.Inf(1)
 		return s.rate

@@ -300,6 +300,7 @@ func (s *station) hush(t instant) bool {
 	n := 0
 	for n < len(s.silent) && s.silent[n].due <= t {
 		s.silent[n].hushed = true
+		s.doubt = doubt{} // it was not turned away, which is all that such a one ever shows before its end
 		s.prefill -= s.silent[n].fresh
 		s.silent[n] = nil
 		n++
