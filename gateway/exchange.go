@@ -139,7 +139,7 @@ func (x *exchange) refuse(status int, e *llm.Error) {
 	if e.Kind == llm.Draining {
 		x.header("Connection", "close")
 	}
-	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests || e.Kind == llm.StartTimeout {
 		wait := min(max(e.RetryAfter, retryLeast), retryMost)
 		if e.RetryAfter <= 0 {
 			wait = retryUsual

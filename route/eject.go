@@ -90,6 +90,24 @@ func (t *Table) Usable(now time.Time, endpoints []*fleet.Endpoint, dst []bool) [
 	return dst
 }
 
+// Resting is how long it is until the first endpoint that only rests is asked again; 0 where none does, because one is well or all are
+// worse.
+func (t *Table) Resting(now time.Time, endpoints []*fleet.Endpoint) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	least := time.Duration(0)
+	for _, e := range endpoints {
+		w := t.way(e.ID())
+		f := e.Facts(now)
+		if w.breaker.state == Closed && resort(&f, &w.breaker, now) == ResortBusy {
+			if d := w.breaker.rest.Sub(now); least == 0 || d < least {
+				least = d
+			}
+		}
+	}
+	return least
+}
+
 // toldMax is how many endpoints an error tells of: enough for a small fleet, and a line that can be read.
 const toldMax = 5
 

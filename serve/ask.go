@@ -115,10 +115,16 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 		return runner.Run(ctx, a.request(), func(ev llm.Event) error {
 			err := a.pass(&ev)
 			// An answer in one piece comes when its last token is made: it says nothing of how long its prompt took.
-			if !begun && !a.heard.IsZero() && !r.lost() && ev.Holds&llm.HoldsWhole == 0 {
+			if !begun && !a.heard.IsZero() && ev.Holds&llm.HoldsWhole == 0 {
 				begun = true
-				flight.First(a.heard)
-				a.seat.first(a.heard, pick.Cached)
+				if cached := pick.Cached; r.lost() {
+					a.seat.moved(r.second.pick)
+					a.seat.first(a.heard, r.second.pick.Cached)
+				} else {
+					flight.First(a.heard)
+					a.seat.first(a.heard, cached)
+				}
+				a.tellLength()
 			}
 			if a.count >= a.seat.told+tellEvery {
 				a.tellLength()

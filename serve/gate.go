@@ -31,7 +31,6 @@ type gate struct {
 		facts      []admit.Endpoint
 		usable     []bool
 		changes    []admit.Change
-		none       *llm.Error // of the last choice that found no endpoint
 		timer      *time.Timer
 		due        time.Time // of timer
 	}
@@ -59,6 +58,9 @@ const (
 	keepAlive = 15 * time.Second
 	// queueEvery is how often a client that wants to know hears where it waits.
 	queueEvery = time.Second
+	// restMost is how long requests wait for endpoints that have said that they are full: longer than a burst, and about what an objective
+	// allows; where they ask for more, clients are told so at once.
+	restMost = 2 * time.Second
 	// tellEvery is after how many tokens the gate and the tenant's account hear of an answer's length: a lock for each would cost more than
 	// the token, and an estimate is never that exact.
 	tellEvery = 32
@@ -112,7 +114,6 @@ func (g *gate) enter(ctx context.Context, a *answer) (*seat, error) {
 	if v.Waiting {
 		s.woken = make(chan *admit.Verdict, 1)
 	}
-	none := g.mu.none
 	g.wake(s.began)
 	g.mu.Unlock()
 	if v.Waiting {
@@ -126,7 +127,7 @@ func (g *gate) enter(ctx context.Context, a *answer) (*seat, error) {
 	}
 	g.p.report.waited(g.model, a.req.Class, s.waited)
 	if !v.Started {
-		return nil, g.refusal(&v, none)
+		return nil, g.refusal(&v)
 	}
 	return s, nil
 }
@@ -179,11 +180,10 @@ func (s *seat) wait(ctx context.Context, a *answer) (*admit.Verdict, error) {
 	}
 }
 
-// tell tells a stream where it waits. From then on its answer has begun, so that it is not displaced any more.
+// tell tells a stream where it waits. It can still be displaced: that is told inside the stream then.
 func (s *seat) tell(a *answer) error {
 	g := s.gate
 	g.mu.Lock()
-	g.mu.admit.Hold(s.ticket)
 	q := g.mu.admit.Where(g.p.now(), s.ticket)
 	g.mu.Unlock()
 	return a.queued(q)
@@ -195,6 +195,7 @@ func (s *seat) leaveQueue(err error) error {
 	now := g.p.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.step(now) // what has been decided and not told yet is told first
 	select {
 	case v := <-s.woken:
 		if v.Started {
@@ -208,12 +209,9 @@ func (s *seat) leaveQueue(err error) error {
 	return err
 }
 
-// refusal is the error of one that was not let in; none is why no endpoint could be asked, where that was it.
-func (g *gate) refusal(v *admit.Verdict, none *llm.Error) error {
+// refusal is the error of one that was not let in.
+func (g *gate) refusal(v *admit.Verdict) error {
 	if v.Err != nil {
-		if none != nil {
-			return none
-		}
 		return v.Err
 	}
 	g.p.report.turnedAway(g.model, v.Reason)
@@ -228,14 +226,20 @@ func (g *gate) refusal(v *admit.Verdict, none *llm.Error) error {
 // place is the router's choice for a request that the gate lets in.
 func (g *gate) place(e *admit.Entry, room func(llm.EndpointID) bool) (llm.EndpointID, error) {
 	s := e.Owner.(*seat)
-	order := s.order
-	order.Room = room
-	pick, none := g.table.Pick(g.mu.now, order, g.p.fleet.Endpoints(g.model), g.p.picks.Add(1))
+	order, endpoints := s.order, g.p.fleet.Endpoints(g.model)
+	if well := slices.Contains(g.mu.usable, true); well {
+		order.Room = room
+	} else if rest := g.table.Resting(g.mu.now, endpoints); rest > 0 {
+		if rest > restMost {
+			return "", &llm.Error{Kind: llm.Overloaded, Reason: llm.ReasonFull, RetryAfter: rest, Message: fmt.Sprintf("Every endpoint of this model says that it is full. Try again in %s.", rest.Round(100*time.Millisecond))}
+		}
+		return "", nil // they are only full; the request waits as long as it may
+	}
+	pick, none := g.table.Pick(g.mu.now, order, endpoints, g.p.picks.Add(1))
 	if none != nil {
-		if slices.Contains(g.mu.usable, true) {
+		if order.Room != nil {
 			return "", nil // those that are well have no room now; the request waits for it
 		}
-		g.mu.none = none
 		return "", none
 	}
 	s.pick = pick

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -25,8 +26,8 @@ type ladder struct {
 // allows it. Where anything is too late, the request also gets what else the ladder makes less.
 func (p *Pipeline) descend(model registry.Model, a *answer) registry.Model {
 	l := &model.Ladder
-	a.variant, a.degraded = "", nil
-	if !l.Exists() {
+	a.req, a.variant, a.degraded = a.asked, "", nil
+	if !l.Exists() || bound(a.req) {
 		return model
 	}
 	if len(l.Rungs) > 0 {
@@ -73,14 +74,46 @@ func (p *Pipeline) rung(now time.Time, m *registry.Model, quality float64, req *
 
 // lessen makes less of a request what its model's ladder allows, and notes what.
 func (p *Pipeline) lessen(l *registry.Ladder, m *registry.Model, a *answer) {
-	if n := a.req.Limits.MaxTokens; l.Tokens > 0 && (n == 0 || n > l.Tokens) {
+	if n := a.req.Limits.MaxTokens; l.Tokens > 0 && (n > l.Tokens || n == 0 && !says(a.req, "max_tokens", "max_completion_tokens")) && least(a.req) <= l.Tokens {
 		a.req, a.degraded = fewer(a.req, l.Tokens), append(a.degraded, "max_tokens")
 		p.report.steppedDown(m.ID, "max_tokens")
 	}
-	if l.Effort != "" && a.req.Task == llm.Chat && a.req.Template.ReasoningEffortHint != l.Effort {
+	if l.Effort != "" && a.req.Task == llm.Chat && higher(effort(a.req), l.Effort) {
 		a.req, a.degraded = calmer(a.req, l.Effort), append(a.degraded, "reasoning_effort")
 		p.report.steppedDown(m.ID, "reasoning_effort")
 	}
+}
+
+// bound reports whether a request is made for this model's tokens, which another would read as others.
+func bound(r *llm.Request) bool {
+	tokens := func(p llm.Prompt) bool { return p.Tokens != nil }
+	return r.Going != nil || r.Task == llm.Completion && (r.Lazy != nil && r.Shape.Whole || slices.ContainsFunc(r.Prompts, tokens))
+}
+
+// says reports whether the body has one of these members.
+func says(r *llm.Request, names ...string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return openai.Get(r.Body, r.Fields, n) != nil })
+}
+
+// least is how many tokens the answer must have.
+func least(r *llm.Request) int {
+	n, _ := strconv.Atoi(string(openai.Get(r.Body, r.Fields, "min_tokens")))
+	return max(n, r.Limits.MinTokens)
+}
+
+// effort is the reasoning_effort that a request asks for; empty where it does not say.
+func effort(r *llm.Request) string {
+	if v := openai.Get(r.Body, r.Fields, "reasoning_effort"); len(v) > 2 && v[0] == '"' {
+		return openai.Unquote(v[1 : len(v)-1])
+	}
+	return r.Template.ReasoningEffortHint
+}
+
+// higher reports whether asked is more reasoning than most; what is not said or not known is.
+func higher(asked, most string) bool {
+	order := []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
+	at := slices.Index(order, asked)
+	return at < 0 || at > slices.Index(order, most)
 }
 
 // fewer is r with a lower max_tokens.

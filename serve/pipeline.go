@@ -112,7 +112,7 @@ func (p *Pipeline) Run(ctx context.Context, req *llm.Request, emit func(llm.Even
 	if err := ctx.Err(); err != nil {
 		return llm.Usage{}, err // the client left before anything was spent
 	}
-	a := answer{req: req, emit: emit, now: p.now, model: model.ID, hedge: model.Hedge}
+	a := answer{req: req, asked: req, emit: emit, now: p.now, model: model.ID, hedge: model.Hedge}
 	defer func() { p.settle(req, arrived, &a, usage, err) }()
 	if a.hold, err = p.reserve(ctx, &model, req); err != nil {
 		return llm.Usage{}, err

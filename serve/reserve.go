@@ -21,7 +21,7 @@ type hold struct{ r *tenant.Reservation }
 
 // reserve takes what the request may cost from its tenant's limits.
 func (p *Pipeline) reserve(ctx context.Context, m *registry.Model, req *llm.Request) (*hold, error) {
-	if p.tenants == nil || req.Tenant == "" {
+	if p.tenants == nil {
 		return nil, nil
 	}
 	ask := tenant.Ask{Prompt: req.Shape.Prompt, Estimated: true, Output: req.Limits.MaxTokens, N: req.Choices()}
