@@ -88,6 +88,21 @@ func TestAKeyMayNotAskEveryModel(t *testing.T) {
 	check(plain, "org/name:v1", 200)
 	check(narrow, "m", 403)
 	check(narrow, "org/name:v1", 200)
+	for _, path := range []string{"/tokenize", "/apply-template"} {
+		ask := `{"model":"m","prompt":"x"}`
+		if path == "/apply-template" {
+			ask = `{"model":"m","messages":[{"role":"user","content":"x"}]}`
+		}
+		if r := b.ask(t, "POST", path, ask, "Authorization: Bearer "+narrow); r.status != 403 {
+			t.Errorf("%s of a model that the key may not ask gives %d: %s", path, r.status, r.body)
+		}
+	}
+	if r := b.ask(t, "GET", "/v1/models/m", "", "Authorization: Bearer "+narrow); r.status != 403 {
+		t.Errorf("the model that the key may not ask gives %d", r.status)
+	}
+	if r := b.ask(t, "GET", "/v1/models", "", "Authorization: Bearer "+narrow); strings.Contains(r.body, `"id":"m"`) || !strings.Contains(r.body, "org/name:v1") {
+		t.Errorf("the list has %s", r.body)
+	}
 }
 
 func TestRefusalsTellTheirReason(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"github.com/weir-ai/weir/llm"
 	"github.com/weir-ai/weir/openai"
 	"github.com/weir-ai/weir/registry"
-	"github.com/weir-ai/weir/tenant"
 )
 
 func (s *Server) chat(ctx context.Context, x *exchange) error {
@@ -68,8 +67,8 @@ func (x *exchange) sign(req *llm.Request, body []byte) error {
 		req.Shape.Session = id
 	}
 	x.asks(req.Model)
-	if x.model != "" && x.owner != nil {
-		if err := tenant.Allow(x.key, x.owner, x.model); err != nil {
+	if x.model != "" {
+		if err := x.may(x.model); err != nil {
 			return err
 		}
 	}

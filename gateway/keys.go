@@ -78,3 +78,6 @@ func (x *exchange) of(t *tenant.Tenant) {
 		x.weight, x.owner = t.Weight, t
 	}
 }
+
+// may refuses a model that the key or its tenant may not ask.
+func (x *exchange) may(model llm.ModelID) error { return tenant.Allow(x.key, x.owner, model) }

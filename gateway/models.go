@@ -14,6 +14,9 @@ import (
 func (s *Server) listModels(_ context.Context, x *exchange) error {
 	var entries []openai.ModelEntry
 	for _, m := range s.models.List() {
+		if x.may(m.ID) != nil {
+			continue
+		}
 		entries = append(entries, entry(m))
 		for _, alias := range m.Aliases {
 			named := entry(m)
@@ -32,6 +35,9 @@ func (s *Server) showModel(ctx context.Context, x *exchange) error {
 	}
 	m, err := s.find(llm.ModelID(id))
 	if err != nil {
+		return err
+	}
+	if err := x.may(m.ID); err != nil {
 		return err
 	}
 	x.model = m.ID
@@ -63,6 +69,9 @@ func (x *exchange) vocabulary(id llm.ModelID) (llm.Vocabulary, error) {
 	}
 	m, err := x.s.find(id)
 	if err != nil {
+		return nil, err
+	}
+	if err := x.may(m.ID); err != nil {
 		return nil, err
 	}
 	x.model = m.ID

@@ -82,6 +82,9 @@ func (x *exchange) elsewhere(id llm.ModelID) (registry.Model, bool) {
 
 // askTokens has another engine tell the tokens.
 func (x *exchange) askTokens(ctx context.Context, m registry.Model, path string, body []byte) error {
+	if err := x.may(m.ID); err != nil {
+		return err
+	}
 	x.model = m.ID
 	answer, err := x.s.tokens.Tokens(ctx, m.ID, path, body)
 	if err != nil {
