@@ -123,7 +123,10 @@ func Start(cfg config.Config, o Options) (_ *System, err error) {
 	if cfg.AccessLog {
 		deps.AccessLog = o.AccessLog
 	}
-	if s.gateway, err = gateway.New(deps, gatewayConfig(cfg)); err != nil {
+	door := gatewayConfig(cfg)
+	// Who has made keys means them, wherever they are kept.
+	door.KeysRequired = door.KeysRequired || cfg.Keys.Require == "auto" && s.book.KeyCount() > 0
+	if s.gateway, err = gateway.New(deps, door); err != nil {
 		return nil, err
 	}
 	s.stops.push("requests", s.settled)
@@ -132,7 +135,7 @@ func Start(cfg config.Config, o Options) (_ *System, err error) {
 		return nil, fmt.Errorf("listen %s: %w (another program may have this port; choose another with --listen)", cfg.Listen, err)
 	}
 	s.address = listener.Addr()
-	if !cfg.KeysRequired() && !config.Loopback(cfg.Listen) {
+	if !door.KeysRequired && !config.Loopback(cfg.Listen) {
 		s.log.Warn("no key is asked for: whoever reaches this address may ask", "address", cfg.Listen)
 	}
 	s.serve("main", s.gateway.Listen(listener), s.gateway.Handler(), s.gateway.TLSConfig())

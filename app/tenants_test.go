@@ -88,9 +88,13 @@ func TestAKeyIsMadeUsedAndRevokedWithoutARestart(t *testing.T) {
 	}
 	b.end(t)
 
+	cfg.Keys.Require = "auto"
 	b = start(t, cfg) // the key and what is left of the minute are there again
 	if status, h, text := b.asked(t, made.Key, 290); status != 429 || h.Get("X-Weir-Reason") != "tokens_per_minute" {
 		t.Errorf("after a restart: %d %s", status, text)
+	}
+	if status, _, _ := b.asked(t, "none", 8); status != 401 {
+		t.Errorf("where a key was made, one that nobody made gives %d", status)
 	}
 	if status, text := b.control(t, "DELETE", "/admin/keys/"+made.ID, ""); status/100 != 2 {
 		t.Errorf("revoking: %d %s", status, text)

@@ -72,7 +72,7 @@ type Engine struct {
 
 // Keys says who may ask.
 type Keys struct {
-	Require string `yaml:"require" doc:"auto (where a key is listed or Weir listens beyond this machine), always or never"`
+	Require string `yaml:"require" doc:"auto (where a key is listed or kept under data, or Weir listens beyond this machine), always or never"`
 	List    []Key  `yaml:"list" doc:"weir key new makes an entry; its hash may also be ${env:NAME} or ${file:PATH}"`
 }
 
