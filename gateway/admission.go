@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weir-ai/weir/llm"
@@ -89,6 +90,10 @@ func (x *exchange) tellPlace(p *llm.Place, buf []byte) error {
 	if p.Variant != "" {
 		buf = append(buf, " variant="...)
 		buf = append(buf, p.Variant...)
+	}
+	if len(p.Degraded) > 0 {
+		buf = append(buf, " degraded="...)
+		buf = append(buf, strings.Join(p.Degraded, ",")...)
 	}
 	return x.push(append(buf, "\n\n"...), false)
 }

@@ -173,14 +173,14 @@ func TestAStreamThatWaitsIsKeptAlive(t *testing.T) {
 		if fails != nil {
 			return llm.Usage{}, fails
 		}
-		if err := emit(llm.Event{Kind: llm.EventPlaced, Place: &llm.Place{Model: "m", Endpoint: "e", Variant: "v"}}); err != nil {
+		if err := emit(llm.Event{Kind: llm.EventPlaced, Place: &llm.Place{Model: "m", Endpoint: "e", Variant: "v", Degraded: []string{"max_tokens"}}}); err != nil {
 			return llm.Usage{}, err
 		}
 		return says("x")(ctx, req, emit)
 	})
 	b.listen(t, b.Handler())
 	r := b.ask(t, "POST", "/v1/chat/completions", streamBody)
-	if want := ": queued position=3 wait=1.2s\n\n: queued position=2 wait=1.2s\n\n: placed model=m endpoint=e variant=v\n\ndata: "; r.status != 200 || !strings.HasPrefix(r.body, want) || !strings.HasSuffix(r.body, "data: [DONE]\n\n") {
+	if want := ": queued position=3 wait=1.2s\n\n: queued position=2 wait=1.2s\n\n: placed model=m endpoint=e variant=v degraded=max_tokens\n\ndata: "; r.status != 200 || !strings.HasPrefix(r.body, want) || !strings.HasSuffix(r.body, "data: [DONE]\n\n") {
 		t.Errorf("%d %q", r.status, r.body)
 	}
 	fails = &llm.Error{Kind: llm.StartTimeout, Reason: llm.ReasonStart}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-ai/weir/fleet"
 	"github.com/weir-ai/weir/llm"
+	"github.com/weir-ai/weir/openai"
 	"github.com/weir-ai/weir/registry"
 )
 
@@ -303,4 +304,70 @@ func TestALadderIsSteppedDownRatherThanRefuse(t *testing.T) {
 	check(false, true, 1)
 	check(true, false, 1)
 	check(false, false, 0)
+}
+
+// TestAnEndpointThatIsFullKeepsItsWaiters: one answer that says so must not close the model to those who wait.
+func TestAnEndpointThatIsFullKeepsItsWaiters(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := behindAGate(t, 2, nil)
+		var full sync.Once
+		engine := g.m
+		busy := fakeRunner(func(ctx context.Context, req *llm.Request, emit func(llm.Event) error) (llm.Usage, error) {
+			var err error
+			full.Do(func() {
+				err = &llm.Error{Kind: llm.Overloaded, Fault: llm.FaultBusy, RetryAfter: 500 * time.Millisecond}
+			})
+			if err != nil {
+				return llm.Usage{}, err
+			}
+			return engine.Run(ctx, req, emit)
+		})
+		var all fleet.Fleet
+		if err := all.Set(map[llm.ModelID][]*fleet.Endpoint{"m": {fleet.New(fleet.Spec{ID: "e", Runner: busy, Slots: 2})}}); err != nil {
+			t.Fatal(err)
+		}
+		g.Pipeline.fleet = &all
+		var ends []<-chan error
+		for i := range 4 {
+			ends = append(ends, g.ask(t.Context(), &llm.Request{ID: fmt.Sprint(i), Stream: true}, nil))
+		}
+		failed := 0
+		for i, e := range ends {
+			if err := <-e; err != nil {
+				failed++
+				if f := llm.AsError(err); f.Kind == llm.NoEndpoint {
+					t.Errorf("request %d: %v", i, err)
+				}
+			}
+		}
+		if failed > 1 {
+			t.Errorf("%d of 4 failed for one that was told that the endpoint is full", failed)
+		}
+		g.empty(t)
+	})
+}
+
+// TestALadderMakesOnlyLess: what a request asks for is never made more of, nor less than it must have.
+func TestALadderMakesOnlyLess(t *testing.T) {
+	t.Parallel()
+	g := behindAGate(t, 1, nil)
+	l := &registry.Ladder{Tokens: 100, Effort: "low"}
+	check := func(req llm.Request, tokens int, effort string, degraded ...string) {
+		t.Helper()
+		a := &answer{req: &req}
+		g.lessen(l, &registry.Model{ID: "m"}, a)
+		if a.req.Limits.MaxTokens != tokens || a.req.Template.ReasoningEffortHint != effort || !slices.Equal(a.degraded, degraded) {
+			t.Errorf("%+v became %d tokens, effort %q, told %q", req.Limits, a.req.Limits.MaxTokens, a.req.Template.ReasoningEffortHint, a.degraded)
+		}
+	}
+	check(llm.Request{Limits: llm.Limits{MaxTokens: 500}}, 100, "low", "max_tokens", "reasoning_effort")
+	check(llm.Request{Limits: llm.Limits{MaxTokens: 50}, Template: llm.Template{ReasoningEffortHint: "none"}}, 50, "none")
+	check(llm.Request{Limits: llm.Limits{MaxTokens: 500, MinTokens: 200}, Template: llm.Template{ReasoningEffortHint: "minimal"}}, 500, "minimal")
+	body := []byte(`{"max_tokens":0,"reasoning_effort":"none"}`)
+	fields, err := openai.Fields(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(llm.Request{Body: body, Fields: fields, Lazy: llm.NewLazy(nil)}, 0, "")
 }
