@@ -164,7 +164,7 @@ func (s *System) Reload(cfg config.Config) error {
 		err = s.book.Reload(written)
 	}
 	if err != nil {
-		s.log.Error("tenants and keys stay as they were", "error", err)
+		return fmt.Errorf("reload: models are served as written; tenants and keys stay as they were: %w", err)
 	}
 	s.tellRestart(cfg)
 	s.log.Info("configuration reloaded", "models", len(next))
