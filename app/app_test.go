@@ -300,7 +300,7 @@ func TestAClientThatLeavesFreesItsSequence(t *testing.T) {
 func TestAFullQueueIsRefused(t *testing.T) {
 	t.Parallel()
 	cfg := loopback()
-	cfg.Engine.Sequences, cfg.Engine.Waiting = 1, 1
+	cfg.Engine.Sequences, cfg.Engine.Waiting, cfg.Gate.Waiting = 1, 1, 1
 	b := start(t, cfg)
 	ctx, leave := context.WithCancel(t.Context())
 	var all sync.WaitGroup
