@@ -56,27 +56,22 @@ func (g *Gate) displaceable(x *entry, n *tenant, b Bounds) bool {
 	for rank := x.queue.class.rank + 1; rank < len(g.classes); rank++ {
 		c := &g.classes[rank]
 		if n == nil {
-			rest.Requests -= c.waiting.Requests - c.held.Requests
-			rest.Bytes -= c.waiting.Bytes - c.held.Bytes
-			rest.Work -= c.waiting.Work - c.held.Work
+			rest.Requests -= c.waiting.Requests
+			rest.Bytes -= c.waiting.Bytes
+			rest.Work -= c.waiting.Work
 			continue
 		}
 		if q := n.queues[rank]; q != nil {
 			for _, v := range q.waiting {
-				if !v.Held {
-					rest.sub(v)
-				}
+				rest.sub(v)
 			}
 		}
 	}
 	return b.allow(rest, x)
 }
 
-// tail is the one of the class, or of one tenant in it, that would start last and may be displaced; nil where there is none.
+// tail is the one of the class, or of one tenant in it, that would start last; nil where none waits.
 func (c *class) tail(n *tenant) *entry {
-	if c.waiting.Requests == c.held.Requests {
-		return nil
-	}
 	if n != nil {
 		if q := n.queues[c.rank]; q != nil {
 			v, _ := q.tail()
@@ -95,17 +90,13 @@ func (c *class) tail(n *tenant) *entry {
 	return last
 }
 
-// tail is the last of the line that may be displaced, and the counter at which it would start.
+// tail is the last of the line, nil where it is empty, and the counter at which it would start.
 func (q *queue) tail() (*entry, float64) {
-	work := q.work
-	for i := len(q.waiting) - 1; i >= 0; i-- {
-		v := q.waiting[i]
-		work -= float64(v.work)
-		if !v.Held {
-			return v, q.counter + work/q.weight
-		}
+	if len(q.waiting) == 0 {
+		return nil, 0
 	}
-	return nil, 0
+	v := q.waiting[len(q.waiting)-1]
+	return v, q.counter + (q.work-float64(v.work))/q.weight
 }
 
 // refuse makes the verdict for x, which does not wait any more, or never did.

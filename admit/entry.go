@@ -24,7 +24,6 @@ type Entry struct {
 	Bytes  int64 // that it holds in memory while it waits
 	// StartBy is the last moment at which it may start. Zero is its arrival plus its class's objective less the time that its prompt takes.
 	StartBy time.Time
-	Held    bool   // it cannot be displaced any more: its client has been sent the beginning of an answer
 	Whole   bool   // its answer comes in one piece, so that First says nothing of its prompt
 	Print   uint64 // tells the same request when it comes again, a hash of its body say; 0 is made of its sizes
 	Owner   any    // what the caller finds it again by

@@ -26,7 +26,6 @@ type class struct {
 	weights  float64 // of active
 	last     *queue  // whose line ended last
 	waiting  usage
-	held     usage   // of waiting, what cannot be displaced
 	credit   float64 // work that it is owed of its share
 	wanted   instant // when one of it could not start at once
 	arrivals meter   // work a second that was let in, of late
@@ -119,9 +118,6 @@ func (g *Gate) push(t instant, x *entry) {
 	q.tenant.waiting.add(x)
 	c.waiting.add(x)
 	g.waiting.add(x)
-	if x.Held {
-		c.held.add(x)
-	}
 	if len(q.waiting) == 1 {
 		c.push(q)
 	} else {
@@ -138,9 +134,6 @@ func (g *Gate) pull(x *entry) {
 	q.tenant.waiting.sub(x)
 	c.waiting.sub(x)
 	g.waiting.sub(x)
-	if x.Held {
-		c.held.sub(x)
-	}
 	g.deadline.remove(x)
 	if len(q.waiting) == 0 {
 		q.work = 0

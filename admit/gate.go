@@ -350,16 +350,6 @@ func (g *Gate) Withdraw(now time.Time, ticket Ticket) {
 	}
 }
 
-// Hold says that a request that waits cannot be displaced any more: its client has been sent the beginning of an answer.
-func (g *Gate) Hold(ticket Ticket) {
-	x := g.entries[ticket]
-	if x == nil || x.Held || x.at < 0 {
-		return
-	}
-	x.Held = true
-	x.queue.class.held.add(x)
-}
-
 // leave forgets one that has no ticket any more.
 func (g *Gate) leave(x *entry) { g.idle.note(g.now, x.queue.tenant) }
 

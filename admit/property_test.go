@@ -108,7 +108,7 @@ func (m *model) settle() {
 func (m *model) offer() {
 	e := Entry{
 		Tenant: llm.TenantID(fmt.Sprint(m.rng.Intn(6))), Weight: float64(m.rng.Intn(3)), Class: llm.Class(m.rng.Intn(5)),
-		Prompt: m.rng.Intn(600), Output: m.rng.Intn(300), Bytes: int64(m.rng.Intn(400)), Held: m.rng.Intn(8) == 0, Whole: m.rng.Intn(4) == 0,
+		Prompt: m.rng.Intn(600), Output: m.rng.Intn(300), Bytes: int64(m.rng.Intn(400)), Whole: m.rng.Intn(4) == 0,
 	}
 	if m.rng.Intn(4) == 0 {
 		e.StartBy = m.now.Add(time.Duration(m.rng.Intn(8000)-100) * time.Millisecond)
@@ -145,9 +145,6 @@ func (m *model) shed(newcomer Entry) {
 			continue
 		}
 		v := m.waiting[c.Ticket]
-		if v.Held {
-			m.t.Fatal("one that was held is displaced")
-		}
 		if v.Class.Rank() <= newcomer.Class.Rank() {
 			m.t.Fatalf("%s is displaced by %s", v.Class, newcomer.Class)
 		}
@@ -159,7 +156,7 @@ func (m *model) shed(newcomer Entry) {
 			gone[d.Ticket] = true
 		}
 		for k, o := range m.waiting {
-			if o.Class.Rank() > v.Class.Rank() && !o.Held && !gone[k] {
+			if o.Class.Rank() > v.Class.Rank() && !gone[k] {
 				m.t.Fatalf("%s is displaced while %s waits", v.Class, o.Class)
 			}
 		}
@@ -220,13 +217,6 @@ func (m *model) operate() {
 		}
 	case 11:
 		m.endpoints()
-	case 12:
-		if k, ok := some(m.rng, m.waiting, m.g.tickets); ok {
-			m.g.Hold(k)
-			e := m.waiting[k]
-			e.Held = true
-			m.waiting[k] = e
-		}
 	default:
 		m.now = m.now.Add(time.Duration(m.rng.Intn(900)-100) * time.Millisecond) // now and then backwards
 	}

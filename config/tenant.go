@@ -87,8 +87,8 @@ type Variant struct {
 
 // ClassObjective is an objective of one class.
 type ClassObjective struct {
-	TTFT Duration `yaml:"ttft" doc:"to the first token; 0: none"`
-	TPOT Duration `yaml:"tpot" doc:"between tokens; 0: none"`
+	TTFT Duration `yaml:"ttft" doc:"to the first token; 0: the model's, and none for batch"`
+	TPOT Duration `yaml:"tpot" doc:"between tokens; 0: the model's, and none for batch"`
 }
 
 // Two names of tenants mean others than their own keys.

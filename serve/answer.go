@@ -6,6 +6,7 @@ import (
 
 	"github.com/weir-ai/weir/llm"
 	"github.com/weir-ai/weir/openai"
+	"github.com/weir-ai/weir/tenant"
 )
 
 // answer is one request's answer on its way out, over all the endpoints that take part in it. It belongs to one goroutine.
@@ -30,11 +31,11 @@ type answer struct {
 	held   [][]byte  // frames that wait for the first content
 	sizes  int       // bytes of held
 
-	asked    *llm.Request // as it came, before a ladder made less of it
-	seat     *seat        // its place at the gate of the model that is asked now
-	hold     *hold        // what its tenant's limits hold for it; nil where there are none
-	variant  llm.ModelID  // the rung that answers, of a model with a ladder
-	degraded []string     // what else was made less of it
+	asked    *llm.Request        // as it came, before a ladder made less of it
+	seat     *seat               // its place at the gate of the model that is asked now
+	hold     *tenant.Reservation // what its tenant's limits hold for it; nil where there are none
+	variant  llm.ModelID         // the rung that answers, of a model with a ladder
+	degraded []string            // what else was made less of it
 
 	visits  int
 	going   *llm.Continuation // what the present endpoint was told to go on from
@@ -118,7 +119,7 @@ func (a *answer) queued(q llm.Queue) error {
 func (a *answer) tellLength() {
 	now := a.now()
 	a.seat.tokens(now, a.count)
-	a.hold.grow(now, a.count+tellEvery)
+	a.hold.Grow(now, a.count+tellEvery)
 }
 
 // empty takes a frame that holds nothing: the one with the role, mostly. Of an answer that was taken up it is left out.

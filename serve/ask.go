@@ -90,7 +90,7 @@ func (p *Pipeline) racing(table *route.Table, pick route.Pick, order route.Ask, 
 		return nil
 	}
 	return &race{p: p, table: table, order: order, endpoints: endpoints, first: pick.Endpoint, model: a.model, after: a.hedge, arrived: a.req.Arrived,
-		told: llm.Place{Model: a.model, Variant: a.variant, Degraded: a.degraded, Allowance: a.hold.allowance()}}
+		told: llm.Place{Model: a.model, Variant: a.variant, Degraded: a.degraded, Allowance: a.hold.Allowance()}}
 }
 
 // visit sends the request to one endpoint and tells everybody how it went. With a race, another may answer in its place.
@@ -102,7 +102,7 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 		runner = r
 	}
 	began := p.now()
-	a.place = llm.Place{Model: a.model, Endpoint: e.ID(), Variant: a.variant, Degraded: a.degraded, Allowance: a.hold.allowance()}
+	a.place = llm.Place{Model: a.model, Endpoint: e.ID(), Variant: a.variant, Degraded: a.degraded, Allowance: a.hold.Allowance()}
 	if !a.req.Arrived.IsZero() {
 		a.place.Queued = began.Sub(a.req.Arrived)
 	}
@@ -117,14 +117,14 @@ func (p *Pipeline) visit(ctx context.Context, table *route.Table, pick route.Pic
 			// An answer in one piece comes when its last token is made: it says nothing of how long its prompt took.
 			if !begun && !a.heard.IsZero() && ev.Holds&llm.HoldsWhole == 0 {
 				begun = true
-				if cached := pick.Cached; r.lost() {
+				if r.lost() {
 					a.seat.moved(r.second.pick)
 					a.seat.first(a.heard, r.second.pick.Cached)
 				} else {
 					flight.First(a.heard)
-					a.seat.first(a.heard, cached)
+					a.seat.first(a.heard, pick.Cached)
 				}
-				a.tellLength()
+				a.hold.Grow(a.heard, tellEvery)
 			}
 			if a.count >= a.seat.told+tellEvery {
 				a.tellLength()

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-ai/weir/admit"
@@ -22,17 +23,17 @@ type gate struct {
 	p     *Pipeline
 	model llm.ModelID
 	table *route.Table
+	keeps atomic.Pointer[registry.Objectives] // what it keeps to
 	mu    struct {
 		sync.Mutex
-		admit      *admit.Gate
-		objectives registry.Objectives
-		now        time.Time // of the decision that is made
-		looked     time.Time // when the endpoints' facts were taken
-		facts      []admit.Endpoint
-		usable     []bool
-		changes    []admit.Change
-		timer      *time.Timer
-		due        time.Time // of timer
+		admit   *admit.Gate
+		now     time.Time // of the decision that is made
+		looked  time.Time // when the endpoints' facts were taken
+		facts   []admit.Endpoint
+		usable  []bool
+		changes []admit.Change
+		timer   *time.Timer
+		due     time.Time // of timer
 	}
 }
 
@@ -46,8 +47,6 @@ type seat struct {
 	fresh  bool                // pick has not been visited
 	woken  chan *admit.Verdict // where it waits; nil for one that never did
 	told   int                 // output tokens that the gate knows of
-	began  time.Time           // when it was let in
-	waited time.Duration
 }
 
 const (
@@ -70,11 +69,13 @@ const (
 func (p *Pipeline) gate(m *registry.Model) *gate {
 	if v, ok := p.gates.Load(m.ID); ok {
 		g := v.(*gate)
-		g.configure(m.Objectives)
+		if *g.keeps.Load() != m.Objectives {
+			g.configure(m.Objectives)
+		}
 		return g
 	}
 	g := &gate{p: p, model: m.ID, table: p.Table(m.ID)}
-	g.mu.objectives = m.Objectives
+	g.keeps.Store(&m.Objectives)
 	g.mu.admit = admit.New(p.gateConfig(m.Objectives))
 	v, _ := p.gates.LoadOrStore(m.ID, g)
 	return v.(*gate)
@@ -84,10 +85,8 @@ func (p *Pipeline) gate(m *registry.Model) *gate {
 func (g *gate) configure(o registry.Objectives) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.mu.objectives != o {
-		g.mu.objectives = o
-		g.mu.admit.Configure(g.p.gateConfig(o))
-	}
+	g.keeps.Store(&o)
+	g.mu.admit.Configure(g.p.gateConfig(o))
 }
 
 // gateConfig is the common configuration with a model's objectives, where that has none of its own.
@@ -104,28 +103,28 @@ func (p *Pipeline) gateConfig(o registry.Objectives) admit.Config {
 // enter lets a request in, or waits until its turn comes, or says why it is refused. Before it returns nothing of an answer goes out, but
 // for comments where a stream waits for long or asks for them.
 func (g *gate) enter(ctx context.Context, a *answer) (*seat, error) {
-	s := &seat{gate: g, order: orderOf(a.req), fresh: true, began: g.p.now()}
-	entry := entryOf(a.req)
+	s := &seat{gate: g, order: orderOf(a.req), fresh: true}
+	entry, came := entryOf(a.req), g.p.now()
 	entry.Owner = s
 	g.mu.Lock()
-	g.look(s.began)
+	g.look(came)
 	var v admit.Verdict
-	s.ticket, v = g.mu.admit.Offer(s.began, entry, g.place)
+	s.ticket, v = g.mu.admit.Offer(came, entry, g.place)
 	if v.Waiting {
 		s.woken = make(chan *admit.Verdict, 1)
 	}
-	g.wake(s.began)
+	g.wake(came)
 	g.mu.Unlock()
-	if v.Waiting {
-		came := s.began
+	if !v.Waiting {
+		g.p.report.waited(g.model, a.req.Class, 0)
+	} else {
 		next, err := s.wait(ctx, a)
-		if s.began = g.p.now(); err != nil {
-			g.p.report.waited(g.model, a.req.Class, s.began.Sub(came))
+		g.p.report.waited(g.model, a.req.Class, g.p.now().Sub(came))
+		if err != nil {
 			return nil, err
 		}
-		v, s.waited = *next, s.began.Sub(came)
+		v = *next
 	}
-	g.p.report.waited(g.model, a.req.Class, s.waited)
 	if !v.Started {
 		return nil, g.refusal(&v)
 	}
@@ -227,7 +226,7 @@ func (g *gate) refusal(v *admit.Verdict) error {
 func (g *gate) place(e *admit.Entry, room func(llm.EndpointID) bool) (llm.EndpointID, error) {
 	s := e.Owner.(*seat)
 	order, endpoints := s.order, g.p.fleet.Endpoints(g.model)
-	if well := slices.Contains(g.mu.usable, true); well {
+	if slices.Contains(g.mu.usable, true) {
 		order.Room = room
 	} else if rest := g.table.Resting(g.mu.now, endpoints); rest > 0 {
 		if rest > restMost {
@@ -266,7 +265,7 @@ func (g *gate) look(now time.Time) {
 func admissionFacts(e *fleet.Endpoint, now time.Time, usable bool) admit.Endpoint {
 	f := e.Facts(now)
 	return admit.Endpoint{
-		ID: f.ID, Usable: usable, Slots: f.Slots, PrefillSeconds: f.PrefillSeconds, DecodeSeconds: f.DecodeSeconds, Waiting: f.Load.Waiting, Age: f.LoadAge,
+		ID: f.ID, Usable: usable, Slots: f.Slots, PrefillSeconds: f.PrefillSeconds, DecodeSeconds: f.DecodeSeconds, Waiting: f.Load.Waiting, Age: f.LoadAge, KV: f.About.Cache,
 	}
 }
 

@@ -122,8 +122,7 @@ func fewer(r *llm.Request, tokens int) *llm.Request {
 	if openai.Get(r.Body, r.Fields, "max_completion_tokens") != nil {
 		name = "max_completion_tokens"
 	}
-	less := changed(r, func(whole *llm.Request) { whole.Limits.MaxTokens = tokens }, openai.Member{Name: name, Value: value})
-	return less
+	return changed(r, func(whole *llm.Request) { whole.Limits.MaxTokens = tokens }, openai.Member{Name: name, Value: value})
 }
 
 // calmer is r with another reasoning_effort.

@@ -117,7 +117,7 @@ func (p *Pipeline) Run(ctx context.Context, req *llm.Request, emit func(llm.Even
 	if a.hold, err = p.reserve(ctx, &model, req); err != nil {
 		return llm.Usage{}, err
 	}
-	defer func() { a.hold.settle(ctx, p.now(), &a, usage) }()
+	defer func() { a.charge(ctx, usage) }()
 	usage, err = p.attempt(ctx, model, &a)
 	for _, next := range model.Fallbacks {
 		if err == nil || a.begun || !elsewhere(ctx, err) {
@@ -144,16 +144,11 @@ func (p *Pipeline) attempt(ctx context.Context, model registry.Model, a *answer)
 		return llm.Usage{}, err
 	}
 	defer func() {
-		a.seat.leave(usage, faultOf(ctx, a, err))
+		fault, _ := blame(ctx, a, err)
+		a.seat.leave(usage, fault)
 		a.seat = nil
 	}()
 	return p.ask(ctx, rung.ID, a)
-}
-
-// faultOf is what the gate learns of an end: what an endpoint did, or FaultTask for what none did.
-func faultOf(ctx context.Context, a *answer, err error) llm.Fault {
-	fault, _ := blame(ctx, a, err)
-	return fault
 }
 
 // resolve finds the model by its name. The error names the nearest model that is served, or all of them where they are few.

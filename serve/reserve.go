@@ -11,18 +11,17 @@ import (
 
 // Tenants is what the pipeline needs of the tenants: a reservation before anything is computed.
 type Tenants interface {
+	// Bounds reports whether a tenant has any limit.
+	Bounds(id llm.TenantID) bool
 	// Reserve takes what a request may cost from its tenant's limits; nil and no error where the tenant has none. The error is an
 	// *llm.Error that says which limit, and when to come back.
 	Reserve(ctx context.Context, now time.Time, id llm.TenantID, model llm.ModelID, ask tenant.Ask) (*tenant.Reservation, error)
 }
 
-// hold is what a tenant's limits hold for one request. A nil hold holds nothing.
-type hold struct{ r *tenant.Reservation }
-
-// reserve takes what the request may cost from its tenant's limits.
-func (p *Pipeline) reserve(ctx context.Context, m *registry.Model, req *llm.Request) (*hold, error) {
-	if p.tenants == nil {
-		return nil, nil
+// reserve takes what the request may cost from its tenant's limits. A nil reservation is of a tenant without any.
+func (p *Pipeline) reserve(ctx context.Context, m *registry.Model, req *llm.Request) (*tenant.Reservation, error) {
+	if p.tenants == nil || !p.tenants.Bounds(req.Tenant) {
+		return nil, nil // nothing is counted in vain: a prompt's tokens take as long as the rest of the way to the engine
 	}
 	ask := tenant.Ask{Prompt: req.Shape.Prompt, Estimated: true, Output: req.Limits.MaxTokens, N: req.Choices()}
 	if n, ok := counted(ctx, m, req); ok {
@@ -35,10 +34,7 @@ func (p *Pipeline) reserve(ctx context.Context, m *registry.Model, req *llm.Requ
 		}
 		return nil, err
 	}
-	if r == nil {
-		return nil, nil
-	}
-	return &hold{r}, nil
+	return r, nil
 }
 
 // counted is the length of the prompt by the model's own tokenizer, where this process has it and the request is decoded.
@@ -65,32 +61,15 @@ func counted(ctx context.Context, m *registry.Model, req *llm.Request) (int, boo
 	return n, true
 }
 
-// settle charges what was used and gives the rest back. Of a request whose client left while its prompt was computed, the prompt counts.
-func (h *hold) settle(ctx context.Context, now time.Time, a *answer, usage llm.Usage) {
-	if h == nil {
-		return
-	}
+// charge settles a reservation: what was used is charged, and the rest given back. Of a request whose client left while its prompt was
+// computed, the prompt counts.
+func (a *answer) charge(ctx context.Context, usage llm.Usage) {
 	if a.visits == 0 {
-		h.r.Drop(now) // it was refused before it cost anything
+		a.hold.Drop(a.now()) // it was refused before it cost anything
 		return
 	}
 	if usage.Total() == 0 && ctx.Err() != nil {
 		usage.PromptTokens = a.req.Shape.Prompt
 	}
-	h.r.Settle(now, usage)
-}
-
-// grow keeps the reservation above what was used.
-func (h *hold) grow(now time.Time, output int) {
-	if h != nil {
-		h.r.Grow(now, output)
-	}
-}
-
-// allowance is what the tenant's limits leave, nil where it has none.
-func (h *hold) allowance() *llm.Allowance {
-	if h == nil {
-		return nil
-	}
-	return h.r.Allowance()
+	a.hold.Settle(a.now(), usage)
 }

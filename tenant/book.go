@@ -298,6 +298,15 @@ func (b *Book) Tenant(id llm.TenantID) *Tenant {
 	return &Tenant{ID: id}
 }
 
+// Bounds reports whether anything bounds a tenant, so that what a request may cost is worth finding out.
+func (b *Book) Bounds(id llm.TenantID) bool {
+	if b == nil {
+		return false
+	}
+	m := b.find(b.now.Load(), id)
+	return m != nil && !m.free()
+}
+
 // Allow refuses a model that the key or its tenant may not ask for. A tenant of nil has all.
 func Allow(k Key, t *Tenant, model llm.ModelID) error {
 	if !allows(k.Models, model) || t != nil && !allows(t.Models, model) {
@@ -311,9 +320,6 @@ func errForbidden(model llm.ModelID) *llm.Error {
 	e.Param = "model"
 	return e
 }
-
-// Estimator is what the book learns of estimated prompts; the gate reckons work by the same.
-func (b *Book) Estimator() *Estimator { return &b.estimator }
 
 // Keys gives every key that the book knows, in the order of their IDs. Their hashes are no secrets, and nobody's business.
 func (b *Book) Keys() []Key {

@@ -118,7 +118,7 @@ func TestReservesEstimates(t *testing.T) {
 	if r := reserve(t, b, noon, Ask{Prompt: 100, Output: 1}); r.Tokens() != 101 {
 		t.Errorf("%d reserved of a count", r.Tokens())
 	}
-	if got := b.Estimator().Prompt("mini", 100); got != 200 {
+	if got := b.estimator.Prompt("mini", 100); got != 200 {
 		t.Errorf("the gate is told %d", got)
 	}
 }
