@@ -416,7 +416,7 @@ func TestTheFirstModelIsTaken(t *testing.T) {
 				w.WriteHeader(401) // the keys of tenants are asked with, too
 				return
 			}
-			fmt.Fprint(w, `{"data":[{"id":"one"},{"id":"two"}]}`)
+			fmt.Fprint(w, `{"data":[{"id":"one","max_model_len":100},{"id":"two"}]}`)
 			return
 		}
 		text, _ := io.ReadAll(r.Body)
@@ -426,7 +426,7 @@ func TestTheFirstModelIsTaken(t *testing.T) {
 	defer s.Close()
 	o := options(s.URL+"/v1/", every(1, 0, nil))
 	o.Model, o.Keys = "", map[string]string{"a": "k1", "b": "k2"}
-	if r := run(t, o); r.Model != "one" || model.Load() != `{"model":"one"` || r.Total.Good != 1 {
+	if r := run(t, o); r.Model != "one" || model.Load() != `{"model":"one"` || r.Total.Good != 1 || !strings.Contains(r.Prompts, "context of 100 tokens") {
 		t.Errorf("%q, %v, %+v", r.Model, model.Load(), r.Total)
 	}
 	s.Config.Handler = nil
@@ -567,4 +567,20 @@ func TestParseObjective(t *testing.T) {
 	if err != nil || o.objective("") != (Objective{2 * time.Second, 200 * time.Millisecond}) || o.objective("batch") != (Objective{}) || o.objective("other") != o.objective("") {
 		t.Errorf("%+v, %v", o.Objectives, err)
 	}
+}
+
+func TestRequestsFitTheContext(t *testing.T) {
+	t.Parallel()
+	check := func(context, prompt, output, wantPrompt, wantOutput int) {
+		t.Helper()
+		if p, o := (prompter{context: context}).fit(prompt, output); p != wantPrompt || o != wantOutput {
+			t.Errorf("of %d and %d in %d become %d and %d, want %d and %d", prompt, output, context, p, o, wantPrompt, wantOutput)
+		}
+	}
+	check(0, 100_000, 5000, 100_000, 5000)
+	check(1000, 700, 150, 700, 150)
+	check(1000, 701, 150, 700, 150)
+	check(1000, 10, 5000, 10, 425)
+	check(1000, 5000, 5000, 425, 425)
+	check(1, 5, 5, 1, 1)
 }

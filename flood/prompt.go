@@ -24,6 +24,7 @@ var words = [...]string{
 type prompter struct {
 	perToken float64 // words a token
 	overhead int     // tokens that the server puts around a prompt
+	context  int     // tokens that the model takes, prompt and answer together; 0 where nobody knows
 	seed     uint64
 }
 
@@ -68,6 +69,20 @@ func (p prompter) prompt(b []byte, r *workload.Request, n uint64) []byte {
 	return append(b[:start], b[start+1:]...) // without the first blank: people's prompts begin with a word
 }
 
+// contextPart is the part of a context that is filled: a prompt is made of words, whose tokens differ from the mean.
+const contextPart = 0.85
+
+// fit gives the sizes of a request that the model can take: a trace of another model's may not fit, and what is refused for that says
+// nothing of a server.
+func (p prompter) fit(prompt, output int) (int, int) {
+	if p.context == 0 {
+		return prompt, output
+	}
+	room := int(contextPart * float64(p.context))
+	output = max(min(output, room/2), 1)
+	return max(min(prompt, room-output), 1), output
+}
+
 func (p prompter) words(tokens int) int { return int(math.Round(float64(tokens) * p.perToken)) }
 
 // body appends the JSON of a request. Nothing in it needs escaping but the model, which came escaped.
@@ -76,6 +91,8 @@ func (o *Options) body(b []byte, model string, r *workload.Request, p prompter, 
 	if o.OutputMax > 0 {
 		output = min(output, o.OutputMax)
 	}
+	fitting := *r
+	fitting.Prompt, output = p.fit(r.Prompt, output)
 	b = append(b, `{"model":`...)
 	b = append(b, model...)
 	if stream {
@@ -87,6 +104,6 @@ func (o *Options) body(b []byte, model string, r *workload.Request, p prompter, 
 		b = append(b, `,"ignore_eos":true`...)
 	}
 	b = append(b, `,"messages":[{"role":"user","content":"`...)
-	b = p.prompt(b, r, n)
+	b = p.prompt(b, &fitting, n)
 	return append(b, `"}]}`...)
 }

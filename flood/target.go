@@ -116,18 +116,25 @@ const (
 func (t *target) learn(ctx context.Context, o *Options) (calibration, error) {
 	ctx, stop := context.WithTimeout(ctx, learnFor)
 	defer stop()
-	if o.Model == "" {
-		model, err := t.firstModel(ctx, o)
-		if err != nil {
-			return calibration{}, err
-		}
-		o.Model = model
+	model, err := t.find(ctx, o)
+	if err != nil {
+		return calibration{}, err
 	}
+	o.Model = model.ID
 	name, err := json.Marshal(o.Model)
 	if err != nil {
 		return calibration{}, fmt.Errorf("flood: Model: %w", err)
 	}
 	t.model = string(name)
+	c, err := t.calibrate(ctx, o)
+	if c.context = model.Context; c.context > 0 {
+		c.told += fmt.Sprintf("; prompts and answers are cut to the model's context of %d tokens", c.context)
+	}
+	return c, err
+}
+
+// calibrate finds the tokens of a word.
+func (t *target) calibrate(ctx context.Context, o *Options) (calibration, error) {
 	if o.TokensPerWord > 0 {
 		return calibration{prompter{perToken: 1 / o.TokensPerWord, seed: o.Seed}, fmt.Sprintf("%.3g tokens a word, as given", o.TokensPerWord)}, nil
 	}
@@ -147,22 +154,29 @@ func (t *target) learn(ctx context.Context, o *Options) (calibration, error) {
 	return calibration{prompter{perToken: 1 / perWord, overhead: overhead, seed: o.Seed}, fmt.Sprintf("%.3g tokens a word and %d around a prompt, by the server's usage", perWord, overhead)}, nil
 }
 
-// firstModel asks for the list of models and takes the first.
-func (t *target) firstModel(ctx context.Context, o *Options) (string, error) {
+// listed is a model as /v1/models lists it. Its context is what vLLM and Weir call max_model_len; 0 where the server does not say.
+type listed struct {
+	ID      string `json:"id"`
+	Context int    `json:"max_model_len"`
+}
+
+// find asks for the list of models and takes the first. Who names one is not asked for a list: many servers have none.
+func (t *target) find(ctx context.Context, o *Options) (listed, error) {
+	if o.Model != "" {
+		return listed{ID: o.Model}, nil
+	}
 	path := strings.TrimSuffix(t.path, "/chat/completions") + "/models"
 	h, text, err := t.exchange(ctx, "GET "+path, o.anyKey(), nil)
 	if err != nil {
-		return "", err
+		return listed{}, err
 	}
 	var list struct {
-		Data []struct {
-			ID string `json:"id"`
-		} `json:"data"`
+		Data []listed `json:"data"`
 	}
 	if h.status != 200 || json.Unmarshal(text, &list) != nil || len(list.Data) == 0 || list.Data[0].ID == "" {
-		return "", fmt.Errorf("flood: %s answers %d and lists no model; name one with --model", path, h.status)
+		return listed{}, fmt.Errorf("flood: %s answers %d and lists no model; name one with --model", path, h.status)
 	}
-	return list.Data[0].ID, nil
+	return list.Data[0], nil
 }
 
 // tokensOf asks what a prompt of n words has in tokens; 0 where the server does not tell. A server that is busy is asked again.
