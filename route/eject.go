@@ -53,7 +53,7 @@ func worseFirst(a, b suspect) int {
 		cmp.Compare(a.way.number, b.way.number))
 }
 
-// probe finds an ejected endpoint whose time has come to be tried by a real request: a fresh one, as long as another can answer should
+// probe finds an endpoint that is not well and whose time has come to be tried by a real request: a fresh one, as long as another can answer should
 // it fail. It gives the place, or -1. Where the health probes fail, too, no request needs to find out.
 func (t *Table) probe(now time.Time, ask *Ask, endpoints []*fleet.Endpoint) int {
 	if t.mu.unwell == 0 || len(ask.Tried) > 0 || ask.Continues != fleet.ContinuesNot {
@@ -75,14 +75,14 @@ func (t *Table) Usable(now time.Time, endpoints []*fleet.Endpoint, dst []bool) [
 	defer t.mu.Unlock()
 	t.eject(now, endpoints)
 	for _, well := range [...]bool{true, false} {
-		any := false
+		some := false
 		for _, e := range endpoints {
 			w := t.way(e.ID())
 			f := e.Facts(now)
 			ok := resort(&f, &w.breaker, now) == ResortNone && (w.breaker.state == Closed || !well && !w.out)
-			dst, any = append(dst, ok), any || ok
+			dst, some = append(dst, ok), some || ok
 		}
-		if any || !well {
+		if some || !well {
 			break
 		}
 		dst = dst[:len(dst)-len(endpoints)]
