@@ -533,6 +533,46 @@ func TestNextInLineIsNotRefusedForTheSakeOfALowerClass(t *testing.T) {
 	}
 }
 
+// One with no time to wait at all is not let wait for a nanosecond and then told that its time to start has passed.
+func TestWhatCannotMeetItsObjectiveAloneDoesNotWaitWhereItIsBusy(t *testing.T) {
+	d := setup(t, 1, func(c *Config) { c.Classes[1].TTFT = 2 * time.Second })
+	d.endpoints(Endpoint{ID: "a", Usable: true, Slots: 1, PrefillSeconds: 0.03, Waiting: -1, Age: -1})
+	d.offer("runs", llm.ClassBatch, "t", nil)
+	d.waits("batch", llm.ClassBatch, "t")
+	if _, v := d.offer("long", llm.ClassInteractive, "t", nil); v.Reason != llm.ReasonLate || v.RetryAfter == 0 {
+		t.Errorf("it gets %+v", v)
+	}
+}
+
+// A lower class that is next in line is refused where what higher ones may bring until its turn would not let it start in time.
+func TestNextInLineIsRefusedWhereAHigherClassMayComeBeforeIt(t *testing.T) {
+	for _, above := range []bool{false, true} {
+		t.Run(fmt.Sprint(above), func(t *testing.T) {
+			d := setup(t, 1, func(c *Config) { c.Classes[2].TTFT = 2 * time.Second })
+			d.endpoints(Endpoint{ID: "a", Usable: true, Slots: 1, PrefillSeconds: 0.004, Waiting: -1, Age: -1})
+			small := func(e *Entry) { e.Prompt, e.Output = 10, 95 }
+			for range 40 { // a half of the time, and each takes 0.8 s
+				class := llm.ClassBatch
+				if above {
+					class = llm.ClassInteractive
+				}
+				k, v := d.offer("runs", class, "people", small)
+				if !v.Started {
+					t.Fatalf("%+v", v)
+				}
+				d.now = d.now.Add(800 * time.Millisecond)
+				d.g.Done(d.now, k, End{Output: 95})
+				d.now = d.now.Add(800 * time.Millisecond)
+			}
+			d.offer("runs", llm.ClassBatch, "u", small)
+			d.offer("batch", llm.ClassBatch, "u", small)
+			if _, v := d.offer("next", llm.ClassStandard, "t", small); v.Waiting == above {
+				t.Errorf("with a higher class in half of the time, %v, it gets %+v", above, v)
+			}
+		})
+	}
+}
+
 func TestThoseWhoWillMissAreDroppedWhenItIsSeen(t *testing.T) {
 	d := setup(t, 2, func(c *Config) { c.Classes[2].TTFT = 2 * time.Second })
 	facts := func(slots int, prefill float64) {

@@ -18,6 +18,7 @@ import (
 type prediction struct {
 	wait     time.Duration // the mean
 	likely   time.Duration // most waits are no longer
+	surge    time.Duration // how much longer where higher classes come as close together as chance may have it
 	position int
 	first    bool // nothing starts before it
 	known    bool // there is a rate to go by
@@ -36,6 +37,10 @@ const (
 	fills = 1.5
 	// returnFactor is that factor at most for those who come when they were told to: the wait that is likelier than not.
 	returnFactor = 0.8
+	// surgeSure is how many standard deviations of what higher classes may bring must fit into the time of one that would be let wait for
+	// another reason than that it surely starts in time. With one, small engines send one in forty away after it has waited; with three, they
+	// have nobody waiting when a place comes free.
+	surgeSure = 2
 	// reservePart is the most of the time that a newcomer may wait that is kept for those who were told to come back: with all of it, those
 	// who do not come would leave the endpoints idle.
 	reservePart = 0.5
@@ -129,27 +134,33 @@ func (s *station) usually(prompt int) float64 {
 	return s.facts.PrefillSeconds * float64(prompt)
 }
 
-// left is the share of the rate that higher classes leave, without the shares that lower ones are guaranteed. Of what comes there lately
-// and for longer it goes by the more, or, where it has to be sure that c gets no more, by the less.
+// left is the share of the rate that higher classes leave, without the shares that lower ones are guaranteed. Where it has to be sure that c
+// gets no more, it goes by the least that higher classes take.
 func (g *Gate) left(c *class, rate float64, sure bool) float64 {
-	left := 1.0
-	for i := range g.classes {
-		d := &g.classes[i]
-		switch {
-		case i < c.rank:
-			few, many := d.arrivals.now(g.now), d.often.now(g.now)
-			if few > many != sure {
-				few, many = many, few
-			}
-			if !sure { // those that are refused there would have the places first
-				many = max(many, d.offered.now(g.now))
-			}
-			left -= many / rate
-		case i > c.rank && d.wants(g.now):
+	left := 1 - g.above(c, rate, sure)
+	for i := c.rank + 1; i < len(g.classes); i++ {
+		if d := &g.classes[i]; d.wants(g.now) {
 			left -= d.config.Share
 		}
 	}
 	return max(left, c.config.Share, 0.001)
+}
+
+// above is the share of the rate that higher classes take: of what comes there lately and for longer by the more, or, least, by the less.
+func (g *Gate) above(c *class, rate float64, least bool) float64 {
+	sum := 0.0
+	for i := range c.rank {
+		d := &g.classes[i]
+		few, many := d.arrivals.now(g.now), d.often.now(g.now)
+		if few > many != least {
+			few, many = many, few
+		}
+		if !least { // those that are refused there would have the places first
+			many = max(many, d.offered.now(g.now))
+		}
+		sum += many / rate
+	}
+	return sum
 }
 
 // predict finds when x would start, that waits or would wait.
@@ -188,10 +199,16 @@ func (g *Gate) predict(t instant, x *entry) prediction {
 		ahead += min(g.returns.expected(t, c.rank, x.startBy), max(reservePart*allowed, 0))
 	}
 	p.wait = g.waitFor(c, ahead, higher, each, float64(x.work), rate, left)
-	// Ends that come at random are as many as their mean, give or take its square root.
-	one := each / (rate * left)
-	p.likely = p.wait + time.Duration(math.Sqrt(min(p.wait.Seconds(), 1e6)*min(one, 1e6))*float64(time.Second))
+	p.likely = p.wait + g.chance(p.wait, 1+min(g.above(c, rate, false), 1), each, rate, left)
+	p.surge = scale(g.chance(p.wait, min(g.above(c, rate, false), 1), each, rate, left), surgeSure)
 	return p
+}
+
+// chance is the standard deviation of a wait: requests that come or end at random, as many as part of what ends at the rate, are as many as their
+// mean, give or take its square root, and each moves the wait by one start of what is left.
+func (g *Gate) chance(wait time.Duration, part, each, rate, left float64) time.Duration {
+	n := part * min(wait.Seconds(), 1e6) * rate / each
+	return time.Duration(min(math.Sqrt(n)*each/(rate*left), 1e6) * float64(time.Second))
 }
 
 // usual is the mean work of what starts.
@@ -235,11 +252,13 @@ func (g *Gate) lateBy(t instant, x *entry, p prediction) time.Duration {
 	c := x.queue.class
 	contended := c.contended(t, g)
 	switch {
+	case x.startBy <= t:
+		return max(p.wait, 1) // its prompt alone takes longer than its objective allows
 	case contended && !x.returned && x.queue.paid > x.startBy:
 		return x.queue.paid - x.startBy // by then it has its turn
 	case contended && x.queue.paid > x.startBy+seconds(returnCredits*g.usual(x)/(c.shares.rate*x.queue.weight)):
 		return x.queue.paid - x.startBy
-	case p.first && (contended || g.lower(c)):
+	case p.first && (contended || g.lower(c)) && (p.surge == 0 || p.wait+p.surge <= x.startBy-t):
 		return 0 // it has the next place: refused, it would leave that to one with less of a claim
 	}
 	wait := scale(p.likely, c.factor)
@@ -247,7 +266,7 @@ func (g *Gate) lateBy(t instant, x *entry, p prediction) time.Duration {
 		wait = min(wait, scale(p.wait, returnFactor))
 	}
 	if contended && x.queue.paid <= t || g.yields(c) {
-		wait = min(wait, p.wait) // the same, if less surely
+		wait = min(wait, p.wait+p.surge) // the same, if less surely
 	}
 	return max(wait-(x.startBy-t), 0)
 }
