@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -87,8 +88,38 @@ type Variant struct {
 
 // ClassObjective is an objective of one class.
 type ClassObjective struct {
-	TTFT Duration `yaml:"ttft" doc:"to the first token; 0: the model's, and none for batch"`
-	TPOT Duration `yaml:"tpot" doc:"between tokens; 0: the model's, and none for batch"`
+	TTFT Aim `yaml:"ttft" doc:"to the first token, or none; left out: the model's, and none for batch"`
+	TPOT Aim `yaml:"tpot" doc:"between tokens, or none; left out: the model's, and none for batch"`
+}
+
+// Aim is a time to keep to, or none, which is negative.
+type Aim Duration
+
+// None is the aim of what may take its time.
+const None Aim = -1
+
+const noneWord = "none"
+
+// UnmarshalText reads a duration or none.
+func (a *Aim) UnmarshalText(text []byte) error {
+	if strings.TrimSpace(string(text)) == noneWord {
+		*a = None
+		return nil
+	}
+	if err := (*Duration)(a).UnmarshalText(text); err != nil {
+		return fmt.Errorf("%w; or none", err)
+	}
+	return nil
+}
+
+// MarshalText writes it as it is read.
+func (a Aim) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+func (a Aim) String() string {
+	if a == None {
+		return noneWord
+	}
+	return Duration(a).String()
 }
 
 // Two names of tenants mean others than their own keys.
@@ -260,8 +291,8 @@ func (m Model) ladder(path, name string, models map[string]Model) []string {
 		if _, err := llm.ParseClass(class); err != nil {
 			bad = append(bad, fmt.Sprintf("%s.objective.classes: %v", path, err))
 		}
-		if o := m.Objective.Classes[class]; o.TTFT < 0 || o.TPOT < 0 {
-			bad = append(bad, fmt.Sprintf("%s.objective.classes.%s is negative; write times such as {ttft: 2s, tpot: 200ms}", path, class))
+		if o := m.Objective.Classes[class]; o.TTFT < 0 && o.TTFT != None || o.TPOT < 0 && o.TPOT != None {
+			bad = append(bad, fmt.Sprintf("%s.objective.classes.%s is negative; write times such as {ttft: 2s, tpot: 200ms}, or none", path, class))
 		}
 	}
 	return bad
@@ -287,29 +318,18 @@ func (k Key) ExpiresAt() (time.Time, error) {
 
 // Of is a class's objective. Batch has none of its own accord: its requests come with deadlines of hours, or none.
 func (o Objective) Of(c llm.Class) ClassObjective {
-	own, set := o.Classes[c.String()]
-	if c == llm.ClassBatch || set && own.TTFT > 0 && own.TPOT > 0 {
-		return own
+	ttft, tpot := None, None
+	if c != llm.ClassBatch {
+		ttft, tpot = cmp.Or(Aim(max(o.TTFT, 0)), objectiveTTFT), cmp.Or(Aim(max(o.TPOT, 0)), objectiveTPOT)
 	}
-	if own.TTFT == 0 {
-		own.TTFT = max(o.TTFT, 0)
-	}
-	if own.TTFT == 0 {
-		own.TTFT = objectiveTTFT
-	}
-	if own.TPOT == 0 {
-		own.TPOT = max(o.TPOT, 0)
-	}
-	if own.TPOT == 0 {
-		own.TPOT = objectiveTPOT
-	}
-	return own
+	own := o.Classes[c.String()]
+	return ClassObjective{TTFT: cmp.Or(own.TTFT, ttft), TPOT: cmp.Or(own.TPOT, tpot)}
 }
 
 const (
 	// objectiveTTFT is how long people wait for a first word before they look elsewhere. Shorter ones refuse what would have been read;
 	// longer ones let a queue grow in which everybody waits for nothing.
-	objectiveTTFT = Duration(2 * time.Second)
+	objectiveTTFT = Aim(2 * time.Second)
 	// objectiveTPOT is five tokens a second, the slowest that is still read along with.
-	objectiveTPOT = Duration(200 * time.Millisecond)
+	objectiveTPOT = Aim(200 * time.Millisecond)
 )

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -44,21 +45,41 @@ func TestFaultsOfTenantsAreNamed(t *testing.T) {
 
 func TestObjectivesHaveDefaults(t *testing.T) {
 	t.Parallel()
-	o := Objective{TTFT: Duration(time.Second), Classes: map[string]ClassObjective{"batch": {TTFT: Duration(time.Minute)}, "system": {TPOT: Duration(time.Millisecond)}}}
+	const second, millisecond, minute = Aim(time.Second), Aim(time.Millisecond), Aim(time.Minute)
+	o := Objective{TTFT: Duration(time.Second), Classes: map[string]ClassObjective{"batch": {TTFT: minute}, "system": {TPOT: millisecond}, "interactive": {TTFT: None}}}
 	for class, want := range map[llm.Class]ClassObjective{
-		llm.ClassSystem:      {Duration(time.Second), Duration(time.Millisecond)},
-		llm.ClassInteractive: {Duration(time.Second), objectiveTPOT},
-		llm.ClassStandard:    {Duration(time.Second), objectiveTPOT},
-		llm.ClassBatch:       {TTFT: Duration(time.Minute)},
+		llm.ClassSystem:      {second, millisecond},
+		llm.ClassInteractive: {None, objectiveTPOT},
+		llm.ClassStandard:    {second, objectiveTPOT},
+		llm.ClassBatch:       {minute, None},
 	} {
 		if got := o.Of(class); got != want {
-			t.Errorf("%s has %+v, want %+v", class, got, want)
+			t.Errorf("%s has %v, want %v", class, got, want)
 		}
 	}
 	if got := (Objective{}).Of(llm.ClassStandard); got != (ClassObjective{objectiveTTFT, objectiveTPOT}) {
-		t.Errorf("without anything: %+v", got)
+		t.Errorf("without anything: %v", got)
 	}
-	if got := (Objective{}).Of(llm.ClassBatch); got != (ClassObjective{}) {
-		t.Errorf("batch has %+v", got)
+	if got := (Objective{}).Of(llm.ClassBatch); got != (ClassObjective{None, None}) {
+		t.Errorf("batch has %v", got)
+	}
+}
+
+func TestAnAimMayBeNone(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Aim{"none": None, " none ": None, "2s": Aim(2 * time.Second), "90s": Aim(90 * time.Second)} {
+		var a Aim
+		if err := a.UnmarshalText([]byte(text)); err != nil || a != want {
+			t.Errorf("%q is %v, %v", text, a, err)
+		}
+		again, err := a.MarshalText()
+		var b Aim
+		if err := errors.Join(err, b.UnmarshalText(again)); err != nil || b != a {
+			t.Errorf("%q is written as %q and read as %v, %v", text, again, b, err)
+		}
+	}
+	var a Aim
+	if err := a.UnmarshalText([]byte("never")); err == nil || !strings.Contains(err.Error(), "or none") {
+		t.Error(err)
 	}
 }

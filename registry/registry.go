@@ -30,7 +30,7 @@ type Model struct {
 	About      About
 }
 
-// Objective is what an answer should keep to; zero is no objective.
+// Objective is what an answer should keep to; zero is the usual, negative is none.
 type Objective struct {
 	TTFT time.Duration // from arrival to the first token
 	TPOT time.Duration // mean of the tokens after it

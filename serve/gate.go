@@ -104,17 +104,8 @@ func (p *Pipeline) gateConfig(o registry.Objectives) admit.Config {
 // for comments where a stream waits for long or asks for them.
 func (g *gate) enter(ctx context.Context, a *answer) (*seat, error) {
 	s := &seat{gate: g, order: orderOf(a.req), fresh: true}
-	entry, came := entryOf(a.req), g.p.now()
-	entry.Owner = s
-	g.mu.Lock()
-	g.look(came)
-	var v admit.Verdict
-	s.ticket, v = g.mu.admit.Offer(came, entry, g.place)
-	if v.Waiting {
-		s.woken = make(chan *admit.Verdict, 1)
-	}
-	g.wake(came)
-	g.mu.Unlock()
+	came := g.p.now()
+	v := s.offer(came, entryOf(a.req))
 	if !v.Waiting {
 		g.p.report.waited(g.model, a.req.Class, 0)
 	} else {
@@ -129,6 +120,20 @@ func (g *gate) enter(ctx context.Context, a *answer) (*seat, error) {
 		return nil, g.refusal(&v)
 	}
 	return s, nil
+}
+
+// offer brings the request to the gate. One that waits is woken through its channel.
+func (s *seat) offer(now time.Time, e admit.Entry) (v admit.Verdict) {
+	g := s.gate
+	e.Owner = s
+	g.mu.Lock()
+	defer g.mu.Unlock() // the router's choice is made under the lock, and its panic is one failed request
+	g.look(now)
+	if s.ticket, v = g.mu.admit.Offer(now, e, g.place); v.Waiting {
+		s.woken = make(chan *admit.Verdict, 1)
+	}
+	g.wake(now)
+	return v
 }
 
 // entryOf is what the gate hears of a request.
@@ -181,11 +186,14 @@ func (s *seat) wait(ctx context.Context, a *answer) (*admit.Verdict, error) {
 
 // tell tells a stream where it waits. It can still be displaced: that is told inside the stream then.
 func (s *seat) tell(a *answer) error {
+	return a.queued(s.where())
+}
+
+func (s *seat) where() llm.Queue {
 	g := s.gate
 	g.mu.Lock()
-	q := g.mu.admit.Where(g.p.now(), s.ticket)
-	g.mu.Unlock()
-	return a.queued(q)
+	defer g.mu.Unlock()
+	return g.mu.admit.Where(g.p.now(), s.ticket)
 }
 
 // leaveQueue takes a request that waits away because of err; one that was let in at this very moment ends there.

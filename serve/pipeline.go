@@ -137,6 +137,7 @@ func (p *Pipeline) Run(ctx context.Context, req *llm.Request, emit func(llm.Even
 func (p *Pipeline) attempt(ctx context.Context, model registry.Model, a *answer) (usage llm.Usage, err error) {
 	rung := p.descend(model, a)
 	a.model = rung.ID
+	a.hold.Answer(p.now(), rung.ID)
 	if len(p.fleet.Endpoints(rung.ID)) > 1 {
 		openai.Prefix(a.req)
 	}

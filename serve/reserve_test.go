@@ -45,3 +45,34 @@ func TestTokensAreCountedForALimitOnly(t *testing.T) {
 		}
 	}
 }
+
+// TestAFallbackIsChargedWhatItCosts: of two models, the one that answers says what an answer costs.
+func TestAFallbackIsChargedWhatItCosts(t *testing.T) {
+	t.Parallel()
+	book, err := tenant.New(tenant.Config{
+		Tenants: []tenant.Tenant{{ID: "acme", Budgets: []tenant.Budget{{Money: 1000 * tenant.Unit, Per: tenant.Day}}}},
+		Prices:  map[string]tenant.Price{"m": {Input: 1_000_000 * tenant.Unit, Output: 1_000_000 * tenant.Unit}, "small": {Input: 2_000_000 * tenant.Unit, Output: 3_000_000 * tenant.Unit}},
+	}, tenant.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spent := func() tenant.Money {
+		s, _, err := book.Standing(t.Context(), time.Now(), "acme")
+		if err != nil || len(s.Budgets) != 1 {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		return tenant.Money(s.Budgets[0].Spent)
+	}
+	f := over(t, []llm.ModelID{"small"}, map[llm.ModelID]map[llm.EndpointID]part{
+		"m": {"a": {run: failing(llm.Upstream, llm.FaultTask)}}, "small": {"s": {run: counting(10, -1, 0)}},
+	})
+	f.tenants = book
+	req := stream(1)
+	req.Tenant, req.Limits.MaxTokens = "acme", 10
+	if _, _, _, err := f.listen(t, req); err != nil || len(f.falls) != 1 {
+		t.Fatalf("%v, fell to %v", err, f.falls)
+	}
+	if got := spent(); got != (2*2+10*3)*tenant.Unit {
+		t.Errorf("charged %s for 2 in and 10 out, want 34.00", got)
+	}
+}

@@ -110,15 +110,21 @@ func (r *rounds) share(id llm.TenantID, from int) (part float64, windows int) {
 	return had / max(fair, 1), windows
 }
 
-// An hour of ServeGen's tenants, 25 of all 73 and the largest a third of it, at four times the capacity: none has less than nine tenths of
-// its fair share while it wants more than that.
+// The day of ServeGen's tenants, all 73 of them and the largest a third of it, at four times the capacity, as one in fourteen of their requests:
+// none has less than nine tenths of its fair share while it wants more than that. With fewer requests, chance alone leaves somebody less: those
+// of some tenants take seven thousand tokens each. Under the race detector, which is ten times as slow and looks for other things, nobody
+// counts.
 func TestServeGensTenantsHaveTheirShares(t *testing.T) {
 	t.Parallel()
-	hour, err := workload.Read(bytes.NewReader(testdata.Bytes(t, "traces/servegen/reason-deepseek-r1.tar.gz")), "servegen", workload.Span{From: 12 * time.Hour, For: time.Hour}, 1)
+	sample, least := 100_000.0, 15
+	if raceDetector {
+		sample, least = 5_000, 100
+	}
+	day, err := workload.Read(bytes.NewReader(testdata.Bytes(t, "traces/servegen/reason-deepseek-r1.tar.gz")), "servegen", workload.Span{For: 24 * time.Hour}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	jobs := workload.Sample(hour, 12_000/float64(len(hour)), 1)
+	jobs := workload.Sample(day, sample/float64(len(day)), 1)
 	prompt, output := 0.0, 0.0
 	for i := range jobs {
 		prompt, output = prompt+float64(jobs[i].Prompt)/float64(len(jobs)), output+float64(jobs[i].Output)/float64(len(jobs))
@@ -136,20 +142,20 @@ func TestServeGensTenantsHaveTheirShares(t *testing.T) {
 	for i := range jobs {
 		asked[llm.TenantID(jobs[i].Tenant)]++
 	}
-	worst, least, over := 2.0, llm.TenantID(""), 0
+	worst, whose, over := 2.0, llm.TenantID(""), 0
 	for id := range asked {
 		part, windows := r.share(id, 2)
-		if windows < 10 {
+		if windows < least {
 			continue
 		}
 		t.Logf("tenant %s asked %d times, wanted more in %d of %d windows, and had %.3f", id, asked[id], windows, len(r.offered), part)
 		if over++; part < worst {
-			worst, least = part, id
+			worst, whose = part, id
 		}
 	}
 	t.Logf("%d requests, %.0f+%.0f tokens in the mean, over %s; %d of %d tenants wanted more than was fair; the least had %.3f of it (%s)\n%s",
-		len(jobs), prompt, output, jobs[len(jobs)-1].At, over, len(asked), worst, least, p.Report())
-	if worst < 0.9 || over < 5 {
+		len(jobs), prompt, output, jobs[len(jobs)-1].At, over, len(asked), worst, whose, p.Report())
+	if !raceDetector && (worst < 0.9 || over < 15 || len(asked) < 73) {
 		t.Errorf("%d tenants wanted more than a fair share, and one had %.3f of it; want 0.9", over, worst)
 	}
 }

@@ -3,6 +3,7 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,8 +23,8 @@ type Ask struct {
 type Reservation struct {
 	book      *Book
 	member    *member
-	terms     *terms
-	shared    bool // the shared counters have it
+	terms     *terms // of the model that answers; like spends and bounds, changed under mu until the end
+	shared    bool   // the shared counters have it
 	began     time.Time
 	estimate  int // tokens of the prompt as the caller estimated them; 0 where they were counted
 	answers   int64
@@ -112,17 +113,18 @@ func (r *Reservation) tokens() int64 { return r.mu.prompt + r.mu.output }
 func (r *Reservation) fill(now time.Time) {
 	m := r.member
 	r.draw = Draw{Tenant: m.ID, Now: now, Limits: m.Limits, Tokens: r.tokens()}
-	n := 0
 	for _, bound := range m.bounds {
-		amount := r.amount(bound)
-		if amount == 0 {
-			continue // a free model asks nothing of a budget of money, be it spent
+		if amount := r.amount(bound); amount > 0 { // a free model asks nothing of a budget of money, be it spent
+			r.bind(now, bound, amount)
 		}
-		r.spends[n] = Spend{Name: bound.name, Period: bound.at(now).label, Amount: amount, Limit: bound.limit}
-		r.bounds[n] = bound
-		n++
 	}
-	r.draw.Spends = r.spends[:n]
+}
+
+// bind adds a budget to those that the request draws on.
+func (r *Reservation) bind(now time.Time, b *bound, amount int64) {
+	n := len(r.draw.Spends)
+	r.spends[n], r.bounds[n] = Spend{Name: b.name, Period: b.at(now).label, Amount: amount, Limit: b.limit}, b
+	r.draw.Spends = r.spends[:n+1]
 }
 
 // amount is what is reserved of one budget.
@@ -175,6 +177,36 @@ func (r *Reservation) Grow(now time.Time, output int) {
 	r.mu.output += more
 	for i := range r.draw.Spends {
 		spends[i].Amount += r.amount(r.bounds[i])
+	}
+	r.book.adjust(r, &c, spends[:len(r.draw.Spends)])
+}
+
+// Answer notes which model answers, where that is not the one that was asked for: a lesser variant, or a fallback. From now on its price
+// holds, for what is reserved, whatever the limits, as for what is charged, and it is its answers that are learned from.
+func (r *Reservation) Answer(now time.Time, model llm.ModelID) {
+	if r == nil {
+		return
+	}
+	next := r.book.termsFor(r.book.now.Load(), r.member, model)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if next == r.terms || r.mu.ended {
+		return
+	}
+	var before [SpendsMax]int64
+	for i, bound := range r.bounds[:len(r.draw.Spends)] {
+		before[i] = r.amount(bound)
+	}
+	r.terms = next
+	for _, bound := range r.member.bounds {
+		if !slices.Contains(r.bounds[:len(r.draw.Spends)], bound) && r.amount(bound) > 0 {
+			r.bind(now, bound, 0) // the one that was asked for is free
+		}
+	}
+	c := Change{Tenant: r.draw.Tenant, Lease: r.draw.Lease, Now: now, Limits: r.member.Limits}
+	spends := r.spends
+	for i := range r.draw.Spends {
+		spends[i].Amount = r.amount(r.bounds[i]) - before[i]
 	}
 	r.book.adjust(r, &c, spends[:len(r.draw.Spends)])
 }

@@ -279,6 +279,49 @@ func TestBudgets(t *testing.T) {
 	reserve(t, b, noon.Add(11*time.Hour), Ask{Prompt: 100, Output: 501})
 }
 
+// TestWhoAnswersIsCharged: a lesser variant or a fallback costs what it costs, from when it is asked, and is learned from.
+func TestWhoAnswersIsCharged(t *testing.T) {
+	t.Parallel()
+	c := one(Limits{Tokens: 10_000}, Budget{Tokens: 100_000, Money: 100 * Unit})
+	c.Prices = map[string]Price{"mini": {Input: 1000 * Unit, Output: 4000 * Unit}, "nano": {Input: 100 * Unit, Output: 400 * Unit}, "free": {}}
+	b := newBook(t, c, Options{})
+	check := func(what string, tokens int64, money Money) {
+		t.Helper()
+		if got := level(t, b, TallyMoneyDay); got != int64(money) {
+			t.Errorf("%s: %s of the budget of money, want %s", what, Money(got), money)
+		}
+		if got := level(t, b, TallyTokensDay); got != tokens {
+			t.Errorf("%s: %d tokens of the budget, want %d", what, got, tokens)
+		}
+	}
+	r := reserve(t, b, noon, Ask{Prompt: 200, Output: 300})
+	check("reserved", 500, Unit*14/10)
+	r.Answer(noon, "mini")
+	check("the same answers", 500, Unit*14/10)
+	r.Answer(noon, "nano")
+	check("a lesser one answers", 500, Unit*14/100)
+	r.Grow(noon, 300)
+	if r.Tokens() <= 500 {
+		t.Fatal("it did not grow")
+	}
+	r.Settle(noon, llm.Usage{PromptTokens: 200, CompletionTokens: 310})
+	check("settled", 510, Unit*144/1000)
+	r.Answer(noon, "mini")
+	check("after the end", 510, Unit*144/1000)
+
+	r, err := b.Reserve(t.Context(), noon, "acme", "free", Ask{Prompt: 100, Output: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("a free one is asked", 710, Unit*144/1000)
+	r.Answer(noon, "mini") // its fallback
+	check("one with a price answers", 710, Unit*144/1000+Unit/2)
+	r.Drop(noon)
+	check("refused after all", 510, Unit*144/1000)
+	var none *Reservation
+	none.Answer(noon, "mini")
+}
+
 // TestSettlesAcrossMidnight: what is given back of yesterday's budget is not given to today's; what is used more counts today.
 func TestSettlesAcrossMidnight(t *testing.T) {
 	t.Parallel()
