@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,6 +33,7 @@ type options struct {
 	seconds int // of a flood; the calm before and after it have their own lengths
 	long    int // of Weir's flood at the highest factor
 	factors []float64
+	others  []float64 // of factors, those that others than Weir are flooded at
 	engines []string
 	only    []string
 	parts   []string
@@ -56,12 +58,13 @@ const longTimes = 5
 
 func readFlags(args []string) (options, error) {
 	var o options
-	var engines, only, parted, factors string
+	var engines, only, parted, factors, others string
 	f := flag.NewFlagSet("flood", flag.ContinueOnError)
 	f.IntVar(&o.rounds, "rounds", 1, "rounds; figures are medians over them")
 	f.IntVar(&o.seconds, "seconds", 60, "seconds of a flood")
 	f.IntVar(&o.long, "long", 0, fmt.Sprintf("seconds of weir's flood at the highest factor; 0 is %d times the others", longTimes))
 	f.StringVar(&factors, "factors", "2,4,10", "floods, in times of the capacity")
+	f.StringVar(&others, "others", "", "those of them that all but weir are flooded at (default all)")
 	f.StringVar(&engines, "engines", strings.Join(engineNames(), ","), "engines, in this order")
 	f.StringVar(&only, "only", strings.Join(frontNames(), ","), "what stands in front of them, in this order")
 	f.StringVar(&parted, "parts", strings.Join(parts(), ","), "what is measured")
@@ -75,8 +78,13 @@ func readFlags(args []string) (options, error) {
 	}
 	o.engines, o.only, o.parts = strings.Split(engines, ","), strings.Split(only, ","), strings.Split(parted, ",")
 	var err error
-	if o.factors, err = readFactors(factors); err != nil {
+	if o.factors, err = readFactors("-factors", factors); err != nil {
 		return o, err
+	}
+	if o.others = o.factors; others != "" {
+		if o.others, err = readFactors("-others", others); err != nil {
+			return o, err
+		}
 	}
 	return o, o.validate()
 }
@@ -87,12 +95,12 @@ const (
 	factorMax = 100
 )
 
-func readFactors(text string) ([]float64, error) {
+func readFactors(name, text string) ([]float64, error) {
 	var out []float64
 	for _, field := range strings.Split(text, ",") {
 		v, err := strconv.ParseFloat(field, 64)
 		if err != nil || !(v >= factorMin && v <= factorMax) {
-			return nil, fmt.Errorf("-factors: %q; give numbers from %v to %v, such as 2,4,10", field, factorMin, factorMax)
+			return nil, fmt.Errorf("%s: %q; give numbers from %v to %v, such as 2,4,10", name, field, factorMin, factorMax)
 		}
 		out = append(out, v)
 	}
@@ -112,6 +120,11 @@ func (o *options) validate() error {
 	}
 	if o.long <= settling {
 		faults = append(faults, fmt.Errorf("-long %d: give more than the %d in which a flood settles", o.long, settling))
+	}
+	for _, v := range o.others {
+		if !slices.Contains(o.factors, v) {
+			faults = append(faults, fmt.Errorf("-others: %v is none of -factors", v))
+		}
 	}
 	faults = append(faults, peer.Known("-engines", o.engines, engineNames()), peer.Known("-only", o.only, frontNames()), peer.Known("-parts", o.parts, parts()))
 	if _, err := os.Stat(filepath.Join(o.dir, "mock")); err != nil {

@@ -32,6 +32,9 @@ func TestFlags(t *testing.T) {
 	check("-factors", "-factors", "100.1")
 	check("-factors", "-factors", "2,,4")
 	check("-factors", "-factors", "NaN")
+	check("", "-factors", "2,4,10", "-others", "4")
+	check("-others", "-factors", "2,4", "-others", "10")
+	check("-others", "-others", "x")
 	if _, err := readFlags([]string{"-dir", t.TempDir()}); err == nil {
 		t.Error("a folder without the tools was taken")
 	}

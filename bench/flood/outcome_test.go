@@ -93,8 +93,9 @@ func TestTables(t *testing.T) {
 	f := figures{Rounds: 2, Seconds: 60, Long: 300, Factors: []float64{2, 10}, Engines: []engineRow{
 		{Name: engineMock, Slots: 32, Prompt: 60, Output: 30,
 			Capacity: []capacity{{Best: 81.8, Refused: map[string]float64{"2": 81}, Sent: map[string]float64{"2": 0.5}}, {Best: 82, Refused: map[string]float64{"2": 81.6}}, {Fault: "gone"}},
-			Fronts:   []frontRow{weir, {Name: "nginx", Version: "1.22", Floods: map[string][]outcome{"2": {{Failed: 9, Why: "timeout"}}}}, {Name: "litellm", Skipped: "not installed"}},
-			Returns:  []returned{{Load: "2x all along", Returned: 100, Admitted: 93, Share: 0.93, NotTold: 1}}},
+			Fronts: []frontRow{weir, {Name: "nginx", Version: "1.22", Floods: map[string][]outcome{"2": {{Failed: 9, Why: "timeout"}}, "10": {{Fault: "it ended"}}}},
+				{Name: "llama-swap", Floods: map[string][]outcome{"2": {{Goodput: 41, Share: 0.5, Top: 0.5}}}}, {Name: "litellm", Skipped: "not installed"}},
+			Returns: []returned{{Load: "2x all along", Returned: 100, Admitted: 93, Share: 0.93, NotTold: 1}}},
 		{Name: engineLlama, Skipped: "not installed"},
 	}, Ladder: []laddered{{Capacity: capacity{Best: 31}, Without: ladderOf{Flood: outcome{Goodput: 30}, Asked: 9, InTime: 2, Answers: map[string]*mix{"weir-mini": {2, 1}}},
 		With: ladderOf{Flood: outcome{Goodput: 60}, Asked: 9, Answers: map[string]*mix{}}}, {Fault: "no capacity"}}}
@@ -104,6 +105,7 @@ func TestTables(t *testing.T) {
 		"mock, 32 slots, prompts of 60 and answers of 30 tokens. Capacity 81.9/s; beside the refused load 81.3 at 2x, 81.9 at 10x.\n",
 		"| Weir | 81.0 (98.8 %) | 86.5 (106 %) | 98 %, 100 % | 1.3 / 13, 0.40 / 60 | 2, > 30 |\n",
 		"| nginx 1.22 | 0.00 (0 %) | fails | 0 %, fails | none, fails | 0, fails |\n",
+		"| llama-swap | 41.0 (50 %) | not flooded | 50 % | none | 0 |\n",
 		"Returning clients, 2x all along: 100 of the obeying came back, 93 (93 %) were admitted then; 1 were not told when.",
 		"| 1 | 31.0 | 30.0 | 60.0 | 2.00 | 2 of 9 asked, weir-mini 1 of 2 (50 %) | 0 of 9 asked |\n",
 		"- mock, weir, 2x, round 2: 3 late, 5 refused, 0 failed, most of them: 503 gate_full; in 1 of 40 looks the gate refused while it had room, and it was 99 % full\n",

@@ -108,6 +108,9 @@ func (r frontRow) title() string {
 const fails = "fails"
 
 func (r frontRow) goodput(factor float64) string {
+	if len(r.Floods[factorKey(factor)]) == 0 {
+		return "not flooded"
+	}
 	good, ok := r.column(factor, func(o outcome) float64 { return o.Goodput })
 	if !ok {
 		return fails
@@ -120,6 +123,9 @@ func (r frontRow) goodput(factor float64) string {
 func (r frontRow) each(factors []float64, cell func(outcome, frontRow, float64) string) string {
 	var out []string
 	for _, factor := range factors {
+		if len(r.Floods[factorKey(factor)]) == 0 {
+			continue
+		}
 		text := fails
 		for _, o := range r.Floods[factorKey(factor)] {
 			if o.Fault == "" {

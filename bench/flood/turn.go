@@ -336,6 +336,9 @@ func (b *bench) takeRound(ctx context.Context, e engine, row *engineRow, round i
 		for _, factor := range b.factors {
 			b.underRefused(ctx, e, filepath.Join(b.work, fmt.Sprintf("%s-capacity-%d-%s", e.name, round, factorKey(factor))), factor, &c)
 			each(func(f front, r *frontRow) {
+				if f.name != frontWeir && !slices.Contains(b.others, factor) {
+					return
+				}
 				o := b.flood(ctx, e, f, round, c, factor)
 				if f.name == frontWeir {
 					o.TopAlone = alone
