@@ -102,6 +102,7 @@ type entry struct {
 	charged Work    // of it, to its tenant's counter
 
 	station    *station // where it runs
+	run        int      // its place in the list of those
 	dispatched instant
 	first      instant // 0 before
 	ahead      int     // prompt tokens that were to be computed there when it came, with its own

@@ -176,7 +176,7 @@ func (g *Gate) owe(c *class, work Work) {
 			d.credit = 0
 			continue
 		}
-		most := 2 * g.typical // a burst of what could not be used for long is no share
+		most := 2 * g.typical() // a burst of what could not be used for long is no share
 		if len(d.active) > 0 {
 			most = max(most, float64(d.active[0].queue.waiting[0].work))
 		}

@@ -99,7 +99,8 @@ func (g *Gate) end(t instant, x *entry, end End) {
 			if x.contended {
 				p = &s.busy
 			}
-			p.see(t-x.dispatched, x.work)
+			s.ended(t-x.dispatched, x)
+			p.see(t-x.dispatched, x)
 			if x.Whole {
 				s.answered(t, x, end.Output, g)
 			}

@@ -37,6 +37,8 @@ type Gate struct {
 	pending           []Change // what calls other than Step did to those that wait
 	room              bool     // room may have come since the last drain
 	narrow            bool     // the next in order waits for prompts that are computed: nobody may pass it
+	keeps             bool     // the next in order waits because free places are kept for higher classes
+	keptAt            instant  // when that was so last
 	blocked           []*queue // passed over in the drain under way
 	swept             instant  // when those that wait were last looked through
 	cursor            sweepAt
@@ -47,8 +49,9 @@ type Gate struct {
 	outputs           quantile
 	hits              float64 // share of prompts that was computed before
 	estimated, actual float64 // mean work of what has ended, as it was expected and as it was
-	typical           float64 // mean work of what is dispatched
+	mean              parts   // of what is dispatched
 	returns           returns
+	ahead             outlook
 }
 
 // instant is a time since the gate's epoch.
@@ -117,7 +120,7 @@ func (g *Gate) Offer(now time.Time, e Entry, place Place) (Ticket, Verdict) {
 			g.begin(t, x, g.station(id))
 			return x.ticket, Verdict{Started: true, Endpoint: id}
 		}
-		free = free && !g.narrow
+		free = free && !g.narrow && !g.keeps
 	}
 	return g.await(t, x, free)
 }
@@ -149,6 +152,9 @@ func (g *Gate) make(t instant, e Entry) *entry {
 	e = e.whole()
 	return g.fill(t, e, g.queue(e.Tenant, e.Class.Rank(), e.Weight))
 }
+
+// parts is what x is expected to need.
+func (x *entry) parts() parts { return parts{float64(x.fresh), float64(x.expect)} }
 
 // cost is the work of so many prompt and output tokens.
 func (x *entry) cost(prompt, output int) Work {
@@ -214,6 +220,10 @@ func (g *Gate) admit(t instant, x *entry) {
 // place asks the router, and notes whether what stands in the way is prompts that are yet to be computed.
 func (g *Gate) place(t instant, x *entry, place Place) (llm.EndpointID, error) {
 	narrow := false
+	if g.keeps = g.anyUsable() && g.kept(t, x); g.keeps {
+		g.narrow, g.keptAt = false, t
+		return "", nil
+	}
 	x.Cached = 0
 	id, err := place(&x.Entry, func(id llm.EndpointID) bool {
 		s := g.known[id]
@@ -239,7 +249,7 @@ func (g *Gate) begin(t instant, x *entry, s *station) {
 	q.class.fix(q)
 	x.charged = x.work
 	g.owe(q.class, x.work)
-	g.typical = mix(g.typical, float64(x.work), 0.05)
+	g.mean = parts{mix(g.mean.prompt, float64(x.fresh), 0.05), mix(g.mean.output, float64(x.expect), 0.05)}
 	s.begin(t, x, g.waiting.Requests > 0)
 }
 
@@ -299,7 +309,7 @@ func (g *Gate) drain(t instant, place Place, out []Change) []Change {
 			g.leave(x)
 			out = append(out, Change{Ticket: x.ticket, Owner: x.Owner, Verdict: Verdict{Err: err, Wait: t - x.arrived}})
 			continue
-		case id == "" && (g.narrow || len(g.blocked) == blockedMost):
+		case id == "" && (g.narrow || g.keeps || len(g.blocked) == blockedMost):
 			return out
 		case id == "":
 			g.block(q)
@@ -352,6 +362,9 @@ func (g *Gate) Withdraw(now time.Time, ticket Ticket) {
 
 // leave forgets one that has no ticket any more.
 func (g *Gate) leave(x *entry) { g.idle.note(g.now, x.queue.tenant) }
+
+// typical is the mean work of what is dispatched; 0 before anything was.
+func (g *Gate) typical() float64 { return g.mean.work(g.weight) }
 
 // scale multiplies a duration.
 func scale(d time.Duration, by float64) time.Duration {

@@ -66,15 +66,22 @@ func (s *spread) see(seconds float64, tokens int) {
 
 // pace is how long requests of so much work keep one place of an endpoint: sums that forget.
 type pace struct {
-	seconds, work, samples float64
+	parts
+	seconds, samples float64
 }
+
+// parts is work before it is one number: what an output token costs in prompt tokens moves, and sums of what was work at one time and another
+// would be of neither.
+type parts struct{ prompt, output float64 } // tokens
+
+func (p parts) work(weight float64) float64 { return p.prompt + weight*p.output }
 
 // paceKeep is what each sample leaves of those before: some twenty count, which average out that answers differ, and which a change of the
 // engine's speed has replaced after as many.
 const paceKeep = 0.95
 
-func (p *pace) see(took time.Duration, work Work) {
+func (p *pace) see(took time.Duration, x *entry) {
 	p.seconds = p.seconds*paceKeep + took.Seconds()
-	p.work = p.work*paceKeep + float64(work)
+	p.prompt, p.output = p.prompt*paceKeep+float64(x.fresh), p.output*paceKeep+float64(x.expect)
 	p.samples = p.samples*paceKeep + 1
 }

@@ -40,7 +40,7 @@ const (
 	// surgeSure is how many standard deviations of what higher classes may bring must fit into the time of one that would be let wait for
 	// another reason than that it surely starts in time. With one, small engines send one in forty away after it has waited; with three, they
 	// have nobody waiting when a place comes free.
-	surgeSure = 2
+	surgeSure = 1.75
 	// reservePart is the most of the time that a newcomer may wait that is kept for those who were told to come back: with all of it, those
 	// who do not come would leave the endpoints idle.
 	reservePart = 0.5
@@ -62,7 +62,7 @@ func (g *Gate) rate() float64 {
 		if !s.facts.Usable {
 			continue
 		}
-		if r := s.rate(); r > 0 {
+		if r := s.rate(g.weight); r > 0 {
 			sum += r
 			known++
 		} else {
@@ -78,13 +78,10 @@ func (g *Gate) rate() float64 {
 // pacesLeast is how many requests must have ended that were sent while others waited before the others do not count.
 const pacesLeast = 2.5
 
-func (s *station) rate() float64 {
-	p := &s.busy
-	if p.samples < pacesLeast {
-		p = &s.calm
-	}
-	if p.samples > 0 && p.seconds > 0 {
-		return s.limit * s.fullness * p.work / p.seconds
+func (s *station) rate(weight float64) float64 {
+	if p := s.pace(); p != nil {
+		w := parts{p.prompt / p.samples, p.output / p.samples}
+		return s.limit * s.fullness * w.work(weight) / s.take(w, weight)
 	}
 	if s.facts.PrefillSeconds > 0 {
 		return 1 / s.facts.PrefillSeconds // work is measured in prompt tokens
@@ -168,15 +165,15 @@ func (g *Gate) predict(t instant, x *entry) prediction {
 	q, c := x.queue, x.queue.class
 	own, before := q.before(x)
 	ahead, n := own, float64(before)
-	tag := q.counter + own/q.weight
+	tag, typical := q.counter+own/q.weight, g.typical()
 	for i := range c.active {
 		o := &c.active[i]
 		if o.counter > tag || o.counter == tag && o.paid > q.paid || o.queue == q {
 			continue
 		}
-		w := min(o.work, (tag-o.counter)*o.weight+g.typical/2) // whole requests: half of one more than the line says
+		w := min(o.work, (tag-o.counter)*o.weight+typical/2) // whole requests: half of one more than the line says
 		if o.counter == tag {
-			w = min(o.work, g.typical)
+			w = min(o.work, typical)
 		}
 		ahead += w
 		n += w / o.work * float64(o.length)
@@ -213,15 +210,15 @@ func (g *Gate) chance(wait time.Duration, part, each, rate, left float64) time.D
 
 // usual is the mean work of what starts.
 func (g *Gate) usual(x *entry) float64 {
-	if g.typical == 0 {
-		return float64(x.work)
+	if v := g.typical(); v > 0 {
+		return v
 	}
-	return g.typical
+	return float64(x.work)
 }
 
 // waitFor is the time until x.work starts behind ahead in its class and higher above it.
 func (g *Gate) waitFor(c *class, ahead, higher, each, work, rate, left float64) time.Duration {
-	seconds := (higher + ahead + each) / (rate * left)
+	seconds := g.outlook(g.now).when((higher+ahead+each)/(rate*left), each/rate)
 	if c.rank > 0 && c.config.Share > 0 {
 		seconds = min(seconds, (max(ahead+work-c.credit, 0)/c.config.Share+each)/rate)
 	}
@@ -258,6 +255,8 @@ func (g *Gate) lateBy(t instant, x *entry, p prediction) time.Duration {
 		return x.queue.paid - x.startBy // by then it has its turn
 	case contended && x.queue.paid > x.startBy+seconds(returnCredits*g.usual(x)/(c.shares.rate*x.queue.weight)):
 		return x.queue.paid - x.startBy
+	case c.config.TTFT <= 0 && c.waiting.Requests == 0:
+		return 0 // it has the time to wait until nobody else is there, and then no place stands empty
 	case p.first && (contended || g.lower(c)) && (p.surge == 0 || p.wait+p.surge <= x.startBy-t):
 		return 0 // it has the next place: refused, it would leave that to one with less of a claim
 	}

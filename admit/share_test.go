@@ -116,7 +116,7 @@ func TestManyTenantsHaveTheirSharesInAFlood(t *testing.T) {
 		least, most = min(least, r), max(most, r)
 	}
 	t.Logf("the fair share is %.1f requests; got were %.2f to %.2f of it, %.0f in all of a capacity of %.0f", level, least, most, total, c*200)
-	if least < 0.8 || most > 1.5 { // chance alone moves 68 requests by an eighth, one time in three
+	if least < 0.8 || most > 1.6 { // chance alone moves 68 requests by an eighth, one time in three, and one of 73 tenants by a third
 		t.Errorf("tenants got %.2f to %.2f of their fair shares", least, most)
 	}
 	if total < 0.95*200*c {
@@ -146,7 +146,7 @@ func TestWhoIsAheadOfTheFairRateIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, q := held(t)
-			d.g.typical = 200 // two seconds at the fair rate
+			d.g.mean = parts{prompt: 200} // two seconds at the fair rate
 			x := d.g.make(d.g.now, Entry{Tenant: "t", Class: llm.ClassStandard, Prompt: 100, Output: 50})
 			x.returned = c.returned
 			q.paid = x.startBy + c.ahead

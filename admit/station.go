@@ -52,6 +52,7 @@ type station struct {
 	reported instant // when it last said something of its line
 	queued   int     // times running that it said there is one
 
+	runs     []*entry
 	running  int
 	decoding int // of running: those whose first token has come, or will not be told
 	prefill  int // prompt tokens of those that have not begun
@@ -69,6 +70,7 @@ type station struct {
 	calm     pace          // of others
 	watch    watch
 	doubt    doubt
+	off      float64 // how far off expected ends are, as a part of them
 	fullness float64 // share of the limit that was used while others waited
 }
 
@@ -134,7 +136,7 @@ func (g *Gate) Endpoints(now time.Time, list []Endpoint) {
 // meet makes a station of which nothing is known.
 func (g *Gate) meet(id llm.EndpointID) *station {
 	n := float64(g.config.Sequences)
-	s := &station{facts: Endpoint{ID: id, Waiting: -1, Age: -1}, limit: n, ceiling: math.Inf(1), growth: 1, shrunk: -1, fullness: 1}
+	s := &station{facts: Endpoint{ID: id, Waiting: -1, Age: -1}, limit: n, ceiling: math.Inf(1), growth: 1, shrunk: -1, fullness: 1, off: offPrior}
 	g.known[id] = s
 	return s
 }
@@ -276,6 +278,8 @@ func (s *station) late(tokens int, g *Gate) time.Duration {
 // begin counts a request that is sent there.
 func (s *station) begin(t instant, x *entry, contended bool) {
 	s.running++
+	x.run = len(s.runs)
+	s.runs = append(s.runs, x)
 	s.doubt.trying = s.doubt.held
 	s.prefill += x.fresh
 	s.kv += x.Prompt + x.expect
@@ -323,6 +327,11 @@ func (s *station) told(x *entry) {
 // release takes x off s.
 func (s *station) release(x *entry) {
 	s.running--
+	last := len(s.runs) - 1
+	s.runs[x.run] = s.runs[last]
+	s.runs[x.run].run = x.run
+	s.runs[last] = nil
+	s.runs = s.runs[:last]
 	s.doubt.trying = false
 	s.kv -= x.Prompt + x.expect
 	s.work -= x.work

@@ -307,7 +307,11 @@ func (e *engine) stepped(first []*job) {
 	}
 	e.active = rest
 	for _, j := range first {
-		e.waiting = slices.Delete(e.waiting, slices.Index(e.waiting, j), slices.Index(e.waiting, j)+1)
+		i := slices.Index(e.waiting, j)
+		if i < 0 {
+			continue // it died in the middle of the step
+		}
+		e.waiting = slices.Delete(e.waiting, i, i+1)
 		j.first, j.made = w.now, 1
 		if !j.pieces {
 			w.gate.First(w.now, j.ticket, 0)

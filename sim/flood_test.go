@@ -27,6 +27,7 @@ type stream struct {
 	prompt, output workload.Lengths
 	rate           func(at time.Duration) float64 // a second
 	client         func(rng *rand.Rand) Client
+	tells          bool // the requests say how long their answers are
 }
 
 // trial is streams on a fleet.
@@ -73,6 +74,9 @@ func (x *trial) play(t *testing.T) (*Path, []*Call) {
 			}
 			keep := rng.Float64()*peak < f.rate(d)
 			c := &Call{Job: &Job{At: d, Prompt: draw(f.prompt, rng), Output: draw(f.output, rng)}, Tenant: f.tenant, Class: f.class, Print: rng.Uint64()}
+			if f.tells {
+				c.MaxTokens = c.Job.Output
+			}
 			if f.client != nil {
 				c.Client = f.client(rng)
 			}

@@ -195,6 +195,11 @@ func TestMutantsAreFound(t *testing.T) {
 	check("it keeps who cannot start in time", "start-by", entry(func(p *Path, e *admit.Entry) { e.StartBy = p.now().Add(90 * time.Second) }))
 	check("the gate goes by the clock on the wall", "start-by", func(s *Scenario) {
 		s.Setup.Bend.moment = func(p *Path) time.Time { return p.wall() }
+		s.Weather = append(s.Weather, Weather{17 * time.Second, "the wall clock is set back, and the engines become slower than anybody could foresee", func(p *Path) {
+			p.ahead -= 5 * time.Minute
+			p.engine(0).SetSlower(4)
+			p.engine(1).SetSlower(4)
+		}})
 	})
 
 	limit := func(at int, raise func(l *tenant.Limits)) func(*Scenario) {

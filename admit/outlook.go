@@ -1,0 +1,196 @@
+package admit
+
+import (
+	"math"
+	"time"
+)
+
+// How soon places come free. A rate says how many do in the mean; but a flood fills an idle engine at once, answers of one length that began
+// together end together, and what comes just after they began finds no place for as long as they take. So for each request that runs there
+// is an expectation of its end, from its work and how long work has kept a place of late, and how far off such expectations have been says
+// what it is worth: where lengths are all alike it is nearly a date, where nothing is known of them it says no more than the rate.
+
+const (
+	// offPrior is how far off the expectations of an endpoint are taken to be before any was seen, as a part of them: as far as those of
+	// answers of unknown length, for which it is all the same how long they have run.
+	offPrior = 1.0
+	// offShare moves that with each answer that ends: some twenty count.
+	offShare = 0.05
+	// offLeast keeps an expectation from being a date: engines hesitate.
+	offLeast = 0.02
+	// logistic turns a mean distance into the scale of a logistic distribution: 2 ln 2.
+	logistic = 1.386
+	// keptPlaces is for how many of their requests: the next, and one that comes right after it. With one, an engine of eight places and two
+	// answers a second refuses a tenth of a top class of half its capacity at ten times the load, with two a twentieth; with three no fewer, at
+	// two percent of the goodput.
+	keptPlaces = 2
+	// keptLeast is for how many of theirs a place is kept: for one that comes in one of four such times, it would mostly stand empty.
+	keptLeast = 0.25
+	// keptPart is the most of all places that is kept: that higher classes may come is no reason for an engine to stand idle.
+	keptPart = 0.5
+	// outlookKeep is how long what was found of the ends to come is good: a hundredth of an objective, in which nothing changes for those who
+	// do not come or go.
+	outlookKeep = 20 * time.Millisecond
+)
+
+// pace is how long work keeps a place there; nil where nothing is known.
+func (s *station) pace() *pace {
+	p := &s.busy
+	if p.samples < pacesLeast {
+		p = &s.calm
+	}
+	if p.samples == 0 || p.seconds <= 0 || p.prompt+p.output <= 0 {
+		return nil
+	}
+	return p
+}
+
+// pacesSure is how many requests must have ended that were sent while others waited for how long they took to be all that counts. Before, it
+// is those of a calm, when few ran together and each was fast: at the beginning of a flood a place would be promised for then.
+const pacesSure = 6
+
+// take is how long so much keeps a place, in seconds; 0 where nothing is known.
+func (s *station) take(w parts, weight float64) float64 {
+	v := 0.0
+	if p := s.pace(); p != nil {
+		v = p.seconds * w.work(weight) / p.work(weight)
+	}
+	if d := s.facts.DecodeSeconds; d != nil && s.facts.Slots > 0 && s.busy.samples < pacesSure {
+		v = max(v, s.facts.PrefillSeconds*w.prompt+d(max(int(s.limit), 1))*w.output)
+	}
+	return v
+}
+
+// ended learns from how long x took.
+func (s *station) ended(took time.Duration, x *entry) {
+	if d := s.take(x.parts(), x.decode); d > 0 {
+		s.off += offShare * (min(math.Abs(took.Seconds()-d)/d, 1) - s.off)
+	}
+}
+
+// frees is how many of its places are likely to come free within a time.
+func (s *station) frees(t instant, within time.Duration) float64 {
+	n, h := 0.0, within.Seconds()
+	for _, x := range s.runs {
+		d := s.take(x.parts(), x.decode)
+		scale := max(s.off, offLeast) * d / logistic
+		age := (t - x.dispatched).Seconds()
+		// Of a logistic distribution around d, what is left of it at its age and ends within h: far behind d it is an exponential one.
+		left := math.Exp(-h / scale)
+		if past := (age - d) / scale; past < 30 {
+			left = (1 + math.Exp(past)) / (1 + math.Exp(min(past+h/scale, 500)))
+		}
+		n += 1 - left
+	}
+	return n
+}
+
+// outlook is how many places come free until each of some moments, as of a moment.
+type outlook struct {
+	at    instant
+	made  bool
+	blind bool    // nothing is known but the rate
+	span  float64 // seconds until the last of them
+	frees [outlookSteps + 1]float64
+}
+
+// outlookSteps is how many moments of an objective are looked at: with an eighth, it is known to a quarter of a second for people.
+const outlookSteps = 8
+
+// outlookMost is how many may run for each to be looked at: where more do, some end at any time, and all that is to be known is the rate.
+const outlookMost = 64
+
+// outlook gives what is known of the ends to come; nil where that is the rate alone.
+func (g *Gate) outlook(t instant) *outlook {
+	o := &g.ahead
+	if o.made && t-o.at <= outlookKeep {
+		return o.told()
+	}
+	*o = outlook{at: t, made: true, blind: true, span: g.config.ttft().Seconds()}
+	running := 0
+	for _, s := range g.stations {
+		if s.facts.Usable {
+			if s.facts.Slots <= 0 || s.pace() == nil {
+				return nil // some of what it holds may stand in a line of its own
+			}
+			running += s.running
+		}
+	}
+	if running == 0 || running > outlookMost || o.span == 0 {
+		return nil
+	}
+	o.blind = false
+	for k := 1; k <= outlookSteps; k++ {
+		within := time.Duration(o.span * float64(k) / outlookSteps * float64(time.Second))
+		for _, s := range g.stations {
+			if s.facts.Usable {
+				o.frees[k] += s.frees(t, within)
+			}
+		}
+	}
+	return o
+}
+
+func (o *outlook) told() *outlook {
+	if o.blind {
+		return nil
+	}
+	return o
+}
+
+// when is the wait that a wait at the rate, of one place each so many seconds, really is.
+func (o *outlook) when(wait, one float64) float64 {
+	if o == nil || one <= 0 {
+		return wait
+	}
+	n := wait / one
+	for k := 1; k <= outlookSteps; k++ {
+		if a, b := o.frees[k-1], o.frees[k]; b >= n && b > a {
+			return o.span / outlookSteps * (float64(k-1) + (n-a)/(b-a))
+		}
+	}
+	return o.span + (n-o.frees[outlookSteps])*one
+}
+
+// within is how many places come free in a time.
+func (o *outlook) within(seconds float64) float64 {
+	at := seconds / o.span * outlookSteps
+	k := min(int(at), outlookSteps-1)
+	return o.frees[k] + (o.frees[k+1]-o.frees[k])*(at-float64(k))
+}
+
+// kept reports whether the places that are free are kept for what higher classes are likely to bring before others come free: a request of
+// theirs that finds no place, and none within its objective, is refused, which no lower class is worth. It is so only where ends are few and
+// bunched; where they come at all times, there is nothing to keep. What a class is owed of its guaranteed share is not kept from it.
+func (g *Gate) kept(t instant, x *entry) bool {
+	c := x.queue.class
+	if c.rank == 0 || c.credit >= float64(x.work) {
+		return false
+	}
+	within, come := never, 0.0 // work a second
+	for i := range c.rank {
+		if d := &g.classes[i]; d.config.TTFT > 0 {
+			if v := max(d.arrivals.now(t), d.offered.now(t)); v > 0 {
+				within, come = min(within, d.config.TTFT), come+v
+			}
+		}
+	}
+	if within == never {
+		return false
+	}
+	if within -= g.prefill(x.fresh); within <= 0 || come/g.usual(x)*within.Seconds() < keptLeast {
+		return false
+	}
+	free, places := -1.0, 0.0 // without the one that x would take
+	for _, s := range g.stations {
+		if s.facts.Usable {
+			free += max(float64(int(s.limit)-s.running), 0)
+			places += s.limit
+		}
+	}
+	if free+1 > keptPart*places || free >= keptPlaces {
+		return false
+	}
+	o := g.outlook(t)
+	return o != nil && free+o.within(within.Seconds()) < keptPlaces
+}
