@@ -14,6 +14,8 @@ const (
 	// offPrior is how far off the expectations of an endpoint are taken to be before any was seen, as a part of them: as far as those of
 	// answers of unknown length, for which it is all the same how long they have run.
 	offPrior = 1.0
+	// offBlind is how far off expectations are where an end is as likely at any time (2/e of the mean): so much is believed of that.
+	offBlind = 0.74
 	// offShare moves that with each answer that ends: some twenty count.
 	offShare = 0.05
 	// offLeast keeps an expectation from being a date: engines hesitate.
@@ -70,7 +72,7 @@ func (s *station) ended(took time.Duration, x *entry) {
 
 // frees is how many of its places are likely to come free within a time.
 func (s *station) frees(t instant, within time.Duration) float64 {
-	n, h := 0.0, within.Seconds()
+	n, h, blind := 0.0, within.Seconds(), min(s.off/offBlind, 1)
 	for _, x := range s.runs {
 		d := s.take(x.parts(), x.decode)
 		scale := max(s.off, offLeast) * d / logistic
@@ -80,7 +82,7 @@ func (s *station) frees(t instant, within time.Duration) float64 {
 		if past := (age - d) / scale; past < 30 {
 			left = (1 + math.Exp(past)) / (1 + math.Exp(min(past+h/scale, 500)))
 		}
-		n += 1 - left
+		n += blind*(1-math.Exp(-h/d)) + (1-blind)*(1-left)
 	}
 	return n
 }
@@ -143,7 +145,7 @@ func (o *outlook) when(wait, one float64) float64 {
 	if o == nil || one <= 0 {
 		return wait
 	}
-	n := wait / one
+	n := max(wait/one-0.5, 0) // of the last that is waited for, the half of what is likely of its end: where all that run must end it is never sure
 	for k := 1; k <= outlookSteps; k++ {
 		if a, b := o.frees[k-1], o.frees[k]; b >= n && b > a {
 			return o.span / outlookSteps * (float64(k-1) + (n-a)/(b-a))

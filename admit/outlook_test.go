@@ -54,7 +54,7 @@ func TestEndsAreForeseenAsFarAsTheyCanBe(t *testing.T) {
 func TestAWaitIsUntilThePlacesComeFree(t *testing.T) {
 	t.Parallel()
 	o := &outlook{span: 2, frees: [outlookSteps + 1]float64{0, 0, 0, 0, 0, 0, 0, 4, 8}} // eight answers that began together
-	for _, c := range [][2]float64{{0.125, 1.5}, {0.5, 1.75}, {1, 2}, {1.5, 2.5}} {
+	for _, c := range [][2]float64{{0.125, 1.5}, {0.5, 1.71875}, {1, 2}, {1.5, 2.5}} {
 		if got := o.when(c[0], 0.125); math.Abs(got-c[1]) > 0.25 || c[0] == 0.5 && got != c[1] {
 			t.Errorf("%v at the rate is really %v, want %v", c[0], got, c[1])
 		}

@@ -342,15 +342,28 @@ func (b *bench) takeRound(ctx context.Context, e engine, row *engineRow, round i
 				o := b.flood(ctx, e, f, round, c, factor)
 				if f.name == frontWeir {
 					o.TopAlone = alone
+					b.underRefused(ctx, e, filepath.Join(b.work, fmt.Sprintf("%s-capacity-%d-%s-again", e.name, round, factorKey(factor))), factor, &c)
 				}
 				if o.Fault != "" {
 					peer.Say("  %s, %s: %s", e.name, f.name, o.Fault)
 				}
 				r.Floods[factorKey(factor)] = append(r.Floods[factorKey(factor)], o)
 			})
+			row.weigh(factor, c)
 		}
 	}
 	if b.has(partReturns) && slices.Contains(b.only, frontWeir) {
 		row.Returns = append(row.Returns, b.returns(ctx, e, round, c)...)
+	}
+}
+
+// weigh sets the shares of the round's floods at a factor by the capacity that was found before and after.
+func (row *engineRow) weigh(factor float64, c capacity) {
+	capacity := c.of(factor)
+	for i := range row.Fronts {
+		if list := row.Fronts[i].Floods[factorKey(factor)]; len(list) > 0 && capacity > 0 {
+			o := &list[len(list)-1]
+			o.Capacity, o.Share = capacity, o.Goodput/capacity
+		}
 	}
 }
