@@ -33,9 +33,11 @@ func newUpstream(t *testing.T, name string) *upstream {
 }
 
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	u.mu.Lock()
-	u.last = r.Header.Clone()
-	u.mu.Unlock()
+	if r.Method == http.MethodPost { // probes come at any time
+		u.mu.Lock()
+		u.last = r.Header.Clone()
+		u.mu.Unlock()
+	}
 	body, _ := io.ReadAll(r.Body)
 	switch {
 	case r.URL.Path == "/v1/models":
