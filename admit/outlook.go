@@ -99,6 +99,10 @@ type outlook struct {
 // outlookSteps is how many moments of an objective are looked at: with an eighth, it is known to a quarter of a second for people.
 const outlookSteps = 8
 
+// outlookTimes is how many times the longest answer is looked at where the objective is longer: then all that run have ended, and what comes
+// after them comes at the rate.
+const outlookTimes = 2
+
 // outlookMost is how many may run for each to be looked at: where more do, some end at any time, and all that is to be known is the rate.
 const outlookMost = 64
 
@@ -108,17 +112,22 @@ func (g *Gate) outlook(t instant) *outlook {
 	if o.made && t-o.at <= outlookKeep {
 		return o.told()
 	}
-	*o = outlook{at: t, made: true, blind: true, span: g.config.ttft().Seconds()}
-	running := 0
+	*o = outlook{at: t, made: true, blind: true}
+	running, longest := 0, 0.0
 	for _, s := range g.stations {
 		if s.facts.Usable {
 			if s.facts.Slots <= 0 || s.pace() == nil {
 				return nil // some of what it holds may stand in a line of its own
 			}
-			running += s.running
+			if running += s.running; running > outlookMost {
+				return nil
+			}
+			for _, x := range s.runs {
+				longest = max(longest, s.take(x.parts(), x.decode))
+			}
 		}
 	}
-	if running == 0 || running > outlookMost || o.span == 0 {
+	if o.span = min(g.config.ttft().Seconds(), outlookTimes*longest); o.span <= 0 {
 		return nil
 	}
 	o.blind = false
@@ -151,12 +160,16 @@ func (o *outlook) when(wait, one float64) float64 {
 			return o.span / outlookSteps * (float64(k-1) + (n-a)/(b-a))
 		}
 	}
-	return o.span + (n-o.frees[outlookSteps])*one
+	last := outlookSteps
+	for last > 1 && o.frees[last]-o.frees[last-1] < 0.02*o.frees[last] {
+		last-- // by then all that run have ended
+	}
+	return max(o.span/outlookSteps*float64(last)+(n-o.frees[outlookSteps])*one, wait)
 }
 
 // within is how many places come free in a time.
 func (o *outlook) within(seconds float64) float64 {
-	at := seconds / o.span * outlookSteps
+	at := min(seconds/o.span, 1) * outlookSteps
 	k := min(int(at), outlookSteps-1)
 	return o.frees[k] + (o.frees[k+1]-o.frees[k])*(at-float64(k))
 }

@@ -59,12 +59,29 @@ func TestAWaitIsUntilThePlacesComeFree(t *testing.T) {
 			t.Errorf("%v at the rate is really %v, want %v", c[0], got, c[1])
 		}
 	}
+	if n := o.within(5); n != 8 {
+		t.Errorf("%v come free within 5 s", n)
+	}
 	if n := o.within(1.625); n != 2 {
 		t.Errorf("%v come free within 1.625 s", n)
 	}
 	var none *outlook
 	if none.when(3, 1) != 3 {
 		t.Error("where nothing is known the rate holds")
+	}
+}
+
+// An objective that is far longer than answers take: what is behind all that run starts at the rate, and is not refused.
+func TestALongObjectiveLetsManyWait(t *testing.T) {
+	d := learned(t, 8, 0.1)
+	d.g.config.Classes[1].TTFT, d.g.config.Classes[2].TTFT, d.g.classes[2].config.TTFT = time.Hour, time.Hour, time.Hour
+	for range 8 {
+		d.starts("runs", llm.ClassStandard, "t")
+	}
+	for i := range 100 { // eight a second
+		if _, v := d.offer("waits", llm.ClassStandard, "t", nil); !v.Waiting || math.Abs(v.Wait.Seconds()-float64(i+1)/8) > 1 {
+			t.Fatalf("number %d gets %+v", i+1, v)
+		}
 	}
 }
 
