@@ -37,10 +37,10 @@ const (
 	fills = 1.5
 	// returnFactor is that factor at most for those who come when they were told to: the wait that is likelier than not.
 	returnFactor = 0.8
-	// surgeSure is how many standard deviations of what higher classes may bring must fit into the time of one that would be let wait for
-	// another reason than that it surely starts in time. With less, an engine of three answers a second sends one in seventy away after it has
+	// surgeSure is how many standard deviations of what higher classes may bring, times the factor above, must fit into the time of one that
+	// would be let wait for another reason than that it surely starts in time. With less, an engine of three answers a second sends one in seventy away after it has
 	// waited; with three, small ones have nobody waiting when a place comes free.
-	surgeSure = 2.25
+	surgeSure = 1.9
 	// reservePart is the most of the time that a newcomer may wait that is kept for those who were told to come back: with all of it, those
 	// who do not come would leave the endpoints idle.
 	reservePart = 0.5
@@ -257,7 +257,7 @@ func (g *Gate) lateBy(t instant, x *entry, p prediction) time.Duration {
 		return x.queue.paid - x.startBy
 	case c.config.TTFT <= 0 && c.waiting.Requests == 0:
 		return 0 // it has the time to wait until nobody else is there, and then no place stands empty
-	case p.first && (contended || g.lower(c)) && (p.surge == 0 || p.wait+p.surge <= x.startBy-t):
+	case p.first && (contended || g.lower(c)) && (p.surge == 0 || p.wait+scale(p.surge, c.factor) <= x.startBy-t):
 		return 0 // it has the next place: refused, it would leave that to one with less of a claim
 	}
 	wait := scale(p.likely, c.factor)
@@ -265,7 +265,7 @@ func (g *Gate) lateBy(t instant, x *entry, p prediction) time.Duration {
 		wait = min(wait, scale(p.wait, returnFactor))
 	}
 	if contended && x.queue.paid <= t || g.yields(c) {
-		wait = min(wait, p.wait+p.surge) // the same, if less surely
+		wait = min(wait, p.wait+scale(p.surge, c.factor)) // the same, if less surely
 	}
 	return max(wait-(x.startBy-t), 0)
 }
