@@ -31,6 +31,7 @@ type class struct {
 	arrivals meter   // work a second that was let in, of late
 	often    meter   // the same, for longer
 	offered  meter   // work a second that came, of late
+	sudden   meter   // the same, of the last second
 	factor   float64 // how careful to be with predicted waits
 	book     ledger
 	shares   shares
@@ -408,7 +409,11 @@ const (
 	// recently and lately are how long what comes in a class is remembered for those below it: a few objectives, which follow a burst, and a
 	// good part of what may wait where there is no objective, which burst after burst is a load.
 	recently = 5 * time.Second
-	lately   = 30 * time.Second
+	// suddenly is how long where so many come, suddenMany in it, that a second says something: a class that begins to flood is felt by those
+	// below it at once.
+	suddenly   = time.Second
+	suddenMany = 16
+	lately     = 30 * time.Second
 )
 
 func (m *meter) add(t instant, n float64) {

@@ -77,7 +77,7 @@ func New(c Config) *Gate {
 		weight: weightPrior, outputs: quantile(outputPrior),
 	}
 	for i := range g.classes {
-		g.classes[i] = class{rank: i, config: g.config.Classes[i], factor: factorPrior, arrivals: meter{time: recently}, often: meter{time: lately}, offered: meter{time: recently}}
+		g.classes[i] = class{rank: i, config: g.config.Classes[i], factor: factorPrior, arrivals: meter{time: recently}, often: meter{time: lately}, offered: meter{time: recently}, sudden: meter{time: suddenly}}
 	}
 	g.returns = returns{booked: map[uint64]uint16{}, come: comePrior, seed: c.Seed}
 	return g
@@ -101,6 +101,7 @@ func (g *Gate) Offer(now time.Time, e Entry, place Place) (Ticket, Verdict) {
 	x := g.make(t, e)
 	x.returned = g.returns.take(t, x)
 	x.queue.class.offered.add(t, float64(x.work))
+	x.queue.class.sudden.add(t, float64(x.work))
 	x.queue.class.call(t, x.queue, float64(x.work))
 	if g.waiting.Requests > 0 && g.anyRoom(t) {
 		g.pending = g.drain(t, place, g.pending)

@@ -154,6 +154,9 @@ func (g *Gate) above(c *class, rate float64, least bool) float64 {
 		}
 		if !least { // those that are refused there would have the places first
 			many = max(many, d.offered.now(g.now))
+			if v := d.sudden.now(g.now); v > suddenMany*g.typical() {
+				many = max(many, v)
+			}
 		}
 		sum += many / rate
 	}
