@@ -37,8 +37,6 @@ type Gate struct {
 	pending           []Change // what calls other than Step did to those that wait
 	room              bool     // room may have come since the last drain
 	narrow            bool     // the next in order waits for prompts that are computed: nobody may pass it
-	keeps             bool     // the next in order waits because free places are kept for higher classes
-	keptAt            instant  // when that was so last
 	blocked           []*queue // passed over in the drain under way
 	swept             instant  // when those that wait were last looked through
 	cursor            sweepAt
@@ -121,7 +119,7 @@ func (g *Gate) Offer(now time.Time, e Entry, place Place) (Ticket, Verdict) {
 			g.begin(t, x, g.station(id))
 			return x.ticket, Verdict{Started: true, Endpoint: id}
 		}
-		free = free && !g.narrow && !g.keeps
+		free = free && !g.narrow
 	}
 	return g.await(t, x, free)
 }
@@ -221,10 +219,6 @@ func (g *Gate) admit(t instant, x *entry) {
 // place asks the router, and notes whether what stands in the way is prompts that are yet to be computed.
 func (g *Gate) place(t instant, x *entry, place Place) (llm.EndpointID, error) {
 	narrow := false
-	if g.keeps = g.anyUsable() && g.kept(t, x); g.keeps {
-		g.narrow, g.keptAt = false, t
-		return "", nil
-	}
 	x.Cached = 0
 	id, err := place(&x.Entry, func(id llm.EndpointID) bool {
 		s := g.known[id]
@@ -310,7 +304,7 @@ func (g *Gate) drain(t instant, place Place, out []Change) []Change {
 			g.leave(x)
 			out = append(out, Change{Ticket: x.ticket, Owner: x.Owner, Verdict: Verdict{Err: err, Wait: t - x.arrived}})
 			continue
-		case id == "" && (g.narrow || g.keeps || len(g.blocked) == blockedMost):
+		case id == "" && (g.narrow || len(g.blocked) == blockedMost):
 			return out
 		case id == "":
 			g.block(q)

@@ -22,14 +22,6 @@ const (
 	offLeast = 0.02
 	// logistic turns a mean distance into the scale of a logistic distribution: 2 ln 2.
 	logistic = 1.386
-	// keptPlaces is for how many of their requests: the next, and one that comes right after it. With one, an engine of eight places and two
-	// answers a second refuses a tenth of a top class of half its capacity at ten times the load, with two a twentieth; with three no fewer, at
-	// two percent of the goodput.
-	keptPlaces = 2
-	// keptLeast is for how many of theirs a place is kept: for one that comes in one of four such times, it would mostly stand empty.
-	keptLeast = 0.25
-	// keptPart is the most of all places that is kept: that higher classes may come is no reason for an engine to stand idle.
-	keptPart = 0.5
 	// outlookKeep is how long what was found of the ends to come is good: a hundredth of an objective, in which nothing changes for those who
 	// do not come or go.
 	outlookKeep = 20 * time.Millisecond
@@ -165,47 +157,4 @@ func (o *outlook) when(wait, one float64) float64 {
 		last-- // by then all that run have ended
 	}
 	return max(o.span/outlookSteps*float64(last)+(n-o.frees[outlookSteps])*one, wait)
-}
-
-// within is how many places come free in a time.
-func (o *outlook) within(seconds float64) float64 {
-	at := min(seconds/o.span, 1) * outlookSteps
-	k := min(int(at), outlookSteps-1)
-	return o.frees[k] + (o.frees[k+1]-o.frees[k])*(at-float64(k))
-}
-
-// kept reports whether the places that are free are kept for what higher classes are likely to bring before others come free: a request of
-// theirs that finds no place, and none within its objective, is refused, which no lower class is worth. It is so only where ends are few and
-// bunched; where they come at all times, there is nothing to keep. What a class is owed of its guaranteed share is not kept from it.
-func (g *Gate) kept(t instant, x *entry) bool {
-	c := x.queue.class
-	if c.rank == 0 || c.credit >= float64(x.work) {
-		return false
-	}
-	within, come := never, 0.0 // work a second
-	for i := range c.rank {
-		if d := &g.classes[i]; d.config.TTFT > 0 {
-			if v := max(d.arrivals.now(t), d.offered.now(t)); v > 0 {
-				within, come = min(within, d.config.TTFT), come+v
-			}
-		}
-	}
-	if within == never {
-		return false
-	}
-	if within -= g.prefill(x.fresh); within <= 0 || come/g.usual(x)*within.Seconds() < keptLeast {
-		return false
-	}
-	free, places := -1.0, 0.0 // without the one that x would take
-	for _, s := range g.stations {
-		if s.facts.Usable {
-			free += max(float64(int(s.limit)-s.running), 0)
-			places += s.limit
-		}
-	}
-	if free+1 > keptPart*places || free >= keptPlaces {
-		return false
-	}
-	o := g.outlook(t)
-	return o != nil && free+o.within(within.Seconds()) < keptPlaces
 }

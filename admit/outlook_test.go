@@ -1,7 +1,6 @@
 package admit
 
 import (
-	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -59,12 +58,6 @@ func TestAWaitIsUntilThePlacesComeFree(t *testing.T) {
 			t.Errorf("%v at the rate is really %v, want %v", c[0], got, c[1])
 		}
 	}
-	if n := o.within(5); n != 8 {
-		t.Errorf("%v come free within 5 s", n)
-	}
-	if n := o.within(1.625); n != 2 {
-		t.Errorf("%v come free within 1.625 s", n)
-	}
 	var none *outlook
 	if none.when(3, 1) != 3 {
 		t.Error("where nothing is known the rate holds")
@@ -83,52 +76,6 @@ func TestALongObjectiveLetsManyWait(t *testing.T) {
 			t.Fatalf("number %d gets %+v", i+1, v)
 		}
 	}
-}
-
-// Answers that began together leave no place for as long as they take: the last two are kept for who may be refused for that, and nobody else.
-func TestPlacesAreKeptForAHigherClass(t *testing.T) {
-	check := func(name string, off float64, higher bool, age time.Duration, want int) {
-		t.Run(name, func(t *testing.T) {
-			d := learned(t, 8, off)
-			s := d.g.stations[0]
-			s.busy.seconds = 60 // each takes six
-			if higher {
-				d.g.classes[1].offered.add(d.g.at(d.now), 5000)
-			}
-			for i := range 6 {
-				d.g.First(d.now, d.starts(fmt.Sprint(i), llm.ClassInteractive, "people"), 0)
-			}
-			if !higher {
-				d.g.classes[1].offered, d.g.classes[1].arrivals = meter{time: recently}, meter{time: recently}
-			}
-			d.now = d.now.Add(age)
-			n := 0
-			for range 2 {
-				if _, v := d.offer("lower", llm.ClassStandard, "t", nil); v.Started {
-					n++
-				}
-			}
-			if n != want {
-				t.Errorf("%d of a lower class start, not %d", n, want)
-			}
-			if want == 0 {
-				d.starts("higher", llm.ClassInteractive, "people")
-			}
-		})
-	}
-	check("just begun", 0.02, true, time.Millisecond, 0)
-	check("nobody above", 0.02, false, time.Millisecond, 2)
-	check("about to end", 0.02, true, 4500*time.Millisecond, 2)
-}
-
-func TestAtMostHalfOfThePlacesAreKept(t *testing.T) {
-	d := learned(t, 2, 0)
-	d.g.classes[1].offered.add(d.g.at(d.now), 5000)
-	d.starts("one of two", llm.ClassStandard, "t")
-	if _, v := d.offer("the other", llm.ClassStandard, "t", nil); v.Started {
-		t.Errorf("the last place is not kept: %+v", v)
-	}
-	d.starts("higher", llm.ClassInteractive, "people")
 }
 
 // What has no objective is next in line wherever nobody of it waits yet, so that no place stands empty that others would be too late for.

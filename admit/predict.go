@@ -38,8 +38,8 @@ const (
 	// returnFactor is that factor at most for those who come when they were told to: the wait that is likelier than not.
 	returnFactor = 0.8
 	// surgeSure is how many standard deviations of what higher classes may bring, times the factor above, must fit into the time of one that
-	// would be let wait for another reason than that it surely starts in time. With less, an engine of three answers a second sends one in seventy away after it has
-	// waited; with three, small ones have nobody waiting when a place comes free.
+	// would be let wait for another reason than that it surely starts in time. With less, an engine of three answers a second sends one in
+	// seventy away after it has waited; with three, small ones have nobody waiting when a place comes free.
 	surgeSure = 1.9
 	// reservePart is the most of the time that a newcomer may wait that is kept for those who were told to come back: with all of it, those
 	// who do not come would leave the endpoints idle.

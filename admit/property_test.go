@@ -121,7 +121,7 @@ func (m *model) offer() {
 		before[k] = true
 	}
 	k, v := m.g.Offer(m.now, e, m.place)
-	if v.Reason != "" && v.Reason != llm.ReasonStart && idle && !m.g.narrow && !m.g.keeps {
+	if v.Reason != "" && v.Reason != llm.ReasonStart && idle && !m.g.narrow {
 		m.t.Fatalf("refused with %s though an endpoint has room", v.Reason)
 	}
 	switch {
@@ -274,7 +274,7 @@ func (m *model) check() {
 			m.t.Fatalf("the heap of deadlines is out of order at %d", i)
 		}
 	}
-	if g.anyRoom(g.now) && g.waiting.Requests > 0 && !g.narrow && (g.keptAt == 0 || g.now-g.keptAt > sweepEvery) {
+	if g.anyRoom(g.now) && g.waiting.Requests > 0 && !g.narrow {
 		m.t.Fatalf("%d wait though an endpoint has room", g.waiting.Requests)
 	}
 	m.lines()

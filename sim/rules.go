@@ -310,38 +310,21 @@ func (p *Path) limitsOf(id llm.TenantID) *tenant.Tenant {
 	return &tenant.Tenant{ID: id}
 }
 
-// keptFor is how long after a request of a higher class places may be kept for the next.
-const keptFor = 20 * time.Second
-
-// idle: nothing is refused by the gate, and nothing waits, while an endpoint is within its limit and has begun all that it was sent. But lower
-// classes do not have the last places where a higher one with an objective has come of late: at most half of them.
+// idle: nothing is refused by the gate, and nothing waits, while an endpoint is within its limit and has begun all that it was sent.
 func idle() Check {
-	var came [llm.ClassCount]time.Duration
-	kept := func(p *Path, m *variant, rank int) bool {
-		for i := range rank {
-			if came[i] > 0 && p.clock.now-came[i] <= keptFor {
-				return m.free(p) <= 0.5
-			}
-		}
-		return false
-	}
 	return Check{Name: "idle", See: func(p *Path, e Event) string {
 		switch e.Kind {
-		case EventArrived:
-			if e.Call.Class != llm.ClassBatch {
-				came[e.Call.Class.Rank()] = max(p.clock.now, 1)
-			}
 		case EventRefused:
 			if why := e.Verdict.Reason; why == llm.ReasonDisplaced || why == llm.ReasonStart && e.Call.LastStart <= e.Call.Arrived {
 				return ""
 			}
-			if id := e.Call.m.roomAt(p); id != "" && !kept(p, e.Call.m, e.Call.Class.Rank()) {
+			if id := e.Call.m.roomAt(p); id != "" {
 				return fmt.Sprintf("call %d (%s, %s) is refused, %s, while %s has room", e.Call.Number, e.Call.Tenant, e.Call.Class, e.Verdict.Reason, id)
 			}
 		case EventTick:
 			for _, m := range p.variants {
 				if n := m.count(); n > 0 {
-					if id := m.roomAt(p); id != "" && !kept(p, m, m.highest(p)) {
+					if id := m.roomAt(p); id != "" {
 						return fmt.Sprintf("%d wait while %s has room", n, id)
 					}
 				}
@@ -361,27 +344,6 @@ func (m *variant) doubted(p *Path, id llm.EndpointID) bool {
 		}
 	}
 	return false
-}
-
-// highest is the rank of the highest class of which something waits.
-func (m *variant) highest(p *Path) int {
-	for i, c := range m.gate.State(p.moment()).Classes {
-		if c.Waiting.Requests > 0 {
-			return i
-		}
-	}
-	return 0
-}
-
-// free is the part of the places of its endpoints that is free.
-func (m *variant) free(p *Path) float64 {
-	places, running := 0, 0
-	for _, x := range m.gate.State(p.moment()).Endpoints {
-		if x.Usable {
-			places, running = places+x.Limit, running+min(x.Running, x.Limit)
-		}
-	}
-	return 1 - float64(running)/float64(max(places, 1))
 }
 
 // roomAt is an endpoint that has room beyond doubt: it can be used, has not just failed, runs fewer than its limit, and has begun them all;
